@@ -1,0 +1,41 @@
+//! Seeded augmentation: what to cut out of a photograph, and the pixels of it.
+//!
+//! The crate holds no threads, no files and no tensors. Everything in it is a pure function of its
+//! arguments, so a sample looks the same whichever thread, rank or run asks for it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`draws`](Draws) | the counter-based generator that every random choice about a sample comes from |
+//! | [`crop`](RandomResizedCrop) | the crop box, as torchvision draws it |
+//! | [`view`](TrainView) | crop box and flip of a training or evaluation view |
+//! | [`resize`](Resizer) | crop, then resize, then flip, on 8-bit RGB |
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! (seed, epoch, sample, view, purpose) ─▶ Draws ─▶ CropBox, flip ─▶ View ─▶ Resizer ─▶ pixels
+//! ```
+//!
+//! ```
+//! use sbam_augment::{Resizer, TrainView};
+//!
+//! let (width, height) = (64, 48);
+//! let photograph = vec![127_u8; 64 * 48 * 3];
+//! let view = TrainView::default().draw(0, 3, 17, 0, width, height);
+//! let mut pixels = vec![0; 32 * 32 * 3];
+//! Resizer::new().render(&photograph, width, height, &view, &mut pixels, 32, 32)?;
+//! assert!(pixels.iter().all(|&value| value == 127));
+//! # Ok::<(), sbam_augment::Error>(())
+//! ```
+
+mod crop;
+mod draws;
+mod error;
+mod resize;
+mod view;
+
+pub use crop::{CropBox, RandomResizedCrop};
+pub use draws::{DrawKey, Draws, MAX_VIEWS, Purpose, philox4x32_10};
+pub use error::{Error, Result};
+pub use resize::{CHANNELS, Resizer};
+pub use view::{EvalView, TrainView, View};
