@@ -1,0 +1,94 @@
+use sbam_augment::{CHANNELS, TrainView};
+
+use crate::error::{Error, Result};
+use crate::schedule::Schedule;
+
+/// The most worker threads; each holds a decoded photograph.
+pub const MAX_THREADS: u64 = 1024;
+/// The most bytes of one batch of pixels: 4 GiB.
+pub const MAX_BATCH_BYTES: u64 = 1 << 32;
+
+/// The most samples that are prepared ahead of the caller, for which channels have room from the start.
+const MAX_AHEAD: u64 = 1 << 20;
+
+/// What to do with a sample that cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// Stop with an error that names it.
+    #[default]
+    Error,
+    /// Put it on the quarantine list and let an earlier sample of the batch take its slot, with loss weight 0.
+    Skip,
+}
+
+/// How a [`Loader`](crate::Loader) reads a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoaderConfig {
+    /// The run's seed: order and views follow from it.
+    pub seed: u64,
+    /// Samples of a batch, which is a micro-batch of one rank.
+    pub batch_size: usize,
+    /// Samples of an optimiser step over all ranks: `batch_size` × accumulate × `world`.
+    pub global_batch: u64,
+    /// This process among all, from 0.
+    pub rank: u32,
+    /// The number of processes. Divides `streams` and `global_batch`.
+    pub world: u32,
+    /// Parallel sequences the samples are divided into; see [`Order`](crate::Order).
+    pub streams: u32,
+    /// Shards of a stream whose samples are shuffled together.
+    pub window_shards: u32,
+    /// Whether samples that do not fill the epoch's last global batch are dropped and counted; else it is padded.
+    pub drop_last: bool,
+    /// Worker threads that read, decode and resize.
+    pub threads: usize,
+    /// Batches that are prepared ahead of the caller, at most.
+    pub prefetch_batches: usize,
+    /// Width of a batch's images in pixels.
+    pub out_width: u32,
+    /// Height of a batch's images in pixels.
+    pub out_height: u32,
+    /// How views are drawn.
+    pub view: TrainView,
+    /// Epochs to hand out, counted from epoch 0 also when resuming; `u64::MAX` never ends.
+    pub epochs: u64,
+    /// What to do with a sample that cannot be decoded.
+    pub on_error: OnError,
+    /// Whether the CRC-32C of every JPEG is compared with the manifest's.
+    pub verify_crc: bool,
+}
+
+impl LoaderConfig {
+    /// Checks every setting for a data set of `samples` samples, and works out the epoch.
+    pub(crate) fn check(&self, samples: u64) -> Result<Schedule> {
+        let positive = |setting, value: u64, most: u64| match value {
+            0 => Err(Error::Config {
+                setting,
+                problem: "is 0; set at least 1".to_owned(),
+            }),
+            _ if value > most => Err(Error::Limit {
+                what: setting,
+                found: value,
+                limit: most,
+            }),
+            _ => Ok(()),
+        };
+        positive("threads", self.threads as u64, MAX_THREADS)?;
+        positive("batch_size", self.batch_size as u64, u64::from(u32::MAX))?;
+        positive("prefetch_batches", self.prefetch_batches as u64, MAX_AHEAD)?;
+        let side = u64::from(u16::MAX);
+        positive("output width", u64::from(self.out_width), side)?;
+        positive("output height", u64::from(self.out_height), side)?;
+        let batch_bytes = (self.image_bytes() as u64).saturating_mul(self.batch_size as u64);
+        positive("bytes of a batch", batch_bytes, MAX_BATCH_BYTES)?;
+        let ahead = (self.prefetch_batches as u64).saturating_mul(self.batch_size as u64);
+        positive("samples prepared ahead", ahead, MAX_AHEAD)?;
+        self.view.check()?;
+        Schedule::new(self, samples)
+    }
+
+    /// Bytes of one image, `[height, width, 3]`.
+    pub(crate) fn image_bytes(&self) -> usize {
+        self.out_width as usize * self.out_height as usize * CHANNELS
+    }
+}

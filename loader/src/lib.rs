@@ -1,0 +1,94 @@
+//! Streams photographs from sharded tar files into batches of 8-bit pixels: exact order, exact resume, exact account.
+//!
+//! A [`Loader`] knows nothing of tensors. What it hands out is decided by the data set, the configuration and the
+//! [`LoaderState`] alone, never by threads or timing.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `manifest.rs`, `manifest_file.rs` | [`Manifest`]: what the shards hold, and its Parquet file |
+//! | `index.rs` | [`index_shards`]: a manifest for shards that came without one |
+//! | `dataset.rs`, `shard_files.rs` | [`Dataset`]: manifest and shards together, reading a JPEG's bytes |
+//! | `jpeg.rs` | [`jpeg_size`] and [`Decoder`] |
+//! | `order.rs` | [`Order`]: which sample comes when |
+//! | `config.rs`, `schedule.rs` | [`LoaderConfig`], checked, and how an epoch is cut into steps and batches |
+//! | `dispatcher.rs`, `worker.rs`, `buffers.rs` | the threads and the pixels they pass on |
+//! | `loader.rs`, `batch.rs` | [`Loader`]: slots put together into a [`Batch`] |
+//! | `state.rs`, `receipt.rs` | [`LoaderState`]: where to go on; [`Receipt`]: proof that every sample came once |
+//! | `error.rs` | [`Error`], with the place in the data; [`SampleProblem`] |
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! manifest ─▶ order ─▶ dispatcher ─▶ workers: read ▸ decode ▸ draw view ▸ resize ─▶ loader ─▶ batch, state, receipt
+//!                          ▲              into the slot of a batch buffer                        │
+//!                          └───────────────────────── buffers ◀──────────────────────────────────┘
+//! ```
+//!
+//! Shards are read with `pread`, so the crate needs a Unix.
+//!
+//! # Example
+//! ```no_run
+//! use std::sync::Arc;
+//! use sbam_loader::{Dataset, Loader, LoaderConfig, OnError};
+//!
+//! let dataset = Dataset::open("shards/train-{000000..000003}.tar", "cache".as_ref(), &mut |_, _| {})?;
+//! let config = LoaderConfig {
+//!     seed: 0,
+//!     batch_size: 64,
+//!     global_batch: 256,
+//!     rank: 0,
+//!     world: 1,
+//!     streams: 8,
+//!     window_shards: 4,
+//!     drop_last: true,
+//!     threads: 4,
+//!     prefetch_batches: 4,
+//!     out_width: 224,
+//!     out_height: 224,
+//!     view: sbam_augment::TrainView::default(),
+//!     epochs: 1,
+//!     on_error: OnError::Error,
+//!     verify_crc: false,
+//! };
+//! let samples = dataset.len();
+//! let mut loader = Loader::start(Arc::new(dataset), config, None)?;
+//! while let Some(batch) = loader.next_batch()? {
+//!     let pixels: &[u8] = batch.pixels(); // [64, 224, 224, 3]
+//!     if let Some(receipt) = batch.receipt() {
+//!         receipt.check(samples)?; // every sample exactly once
+//!     }
+//! }
+//! # Ok::<(), sbam_loader::Error>(())
+//! ```
+
+mod batch;
+mod buffers;
+mod config;
+mod dataset;
+mod dispatcher;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod index;
+mod jpeg;
+mod loader;
+mod manifest;
+mod manifest_file;
+mod order;
+mod receipt;
+mod schedule;
+mod shard_files;
+mod state;
+mod worker;
+
+pub use batch::{Batch, BatchSample, SlotKind};
+pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, OnError};
+pub use dataset::Dataset;
+pub use error::{Error, Result, SampleProblem};
+pub use index::index_shards;
+pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Rgb, jpeg_size};
+pub use loader::Loader;
+pub use manifest::{MAX_KEY_BYTES, MAX_SAMPLES, MAX_SHARDS, Manifest, Sample, Shard};
+pub use order::{MAX_STREAMS, Order};
+pub use receipt::Receipt;
+pub use state::{LoaderState, Quarantined};
