@@ -1,0 +1,51 @@
+//! Preparing, checking and measuring sharded image data.
+//!
+//! Data flows one way, from images to a folder of shards that `sbam_loader::Dataset` reads:
+//!
+//! ```text
+//! photographs ──image_folder──▶ pack_plan (keys, shuffle, shard_plan) ──▶ pack ─┐ in parallel,
+//! nothing at all ──────────────▶ builtin (draws, paints, encodes) ──────────────┤ kept in order (ordered)
+//!                                                                               ▼
+//!                              shard_writer (shard_file) ──▶ output_folder: complete, or not there
+//! ```
+//!
+//! - [`pack_image_folder`] makes shards of a user's own images; the command `shard_imagenet` is its face, and
+//!   [`PackDisplay`] shows its progress.
+//! - [`builtin_dataset`] makes the built-in data set, once, in a cache ([`default_cache_dir`]).
+//! - [`ShardSetWriter`] writes shards and manifest for both.
+//!
+//! Whatever is made is made beside its place under a lock (`folder_lock`), and renamed into place when complete.
+//! Everything that takes long takes a flag that asks it to stop; it then ends with [`Interrupted`] and leaves nothing.
+
+mod builtin;
+mod byte_size;
+mod cache;
+mod cached_pack;
+mod folder_lock;
+mod image_folder;
+mod image_folder_guess;
+mod keys;
+mod ordered;
+mod output_folder;
+mod output_path;
+mod pack;
+mod pack_display;
+mod pack_options;
+mod pack_plan;
+mod shard_file;
+mod shard_plan;
+mod shard_writer;
+mod stop;
+
+pub use builtin::builtin_dataset;
+pub use byte_size::parse_byte_size;
+pub use cache::default_cache_dir;
+pub use cached_pack::pack_image_folder_into_cache;
+pub use image_folder::{Labels, Split};
+pub use image_folder_guess::looks_like_image_folder;
+pub use pack::{OddFile, PackReport, Progress, pack_image_folder};
+pub use pack_display::PackDisplay;
+pub use pack_options::{OddFiles, PackOptions};
+pub use shard_plan::ShardSize;
+pub use shard_writer::{NewSample, ShardSetWriter};
+pub use stop::Interrupted;
