@@ -1,0 +1,334 @@
+//! `trainer run`: from a command line to a finished run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use burn::tensor::Device;
+use sbam_loader::{Dataset, Loader};
+use sbam_model::Mae;
+use sbam_tools::Interrupted;
+use sha2::{Digest, Sha256};
+
+use crate::checkpoint;
+use crate::config::{Config, Difference, differences};
+use crate::data;
+use crate::device::device_of_name;
+use crate::environment::{Facts, record_start};
+use crate::mask_log::{LogContext, MaskLog};
+use crate::metrics::Metrics;
+use crate::optimiser::Optimiser;
+use crate::pictures::FixedSet;
+use crate::plan::Plan;
+use crate::run_dir::RunDir;
+use crate::schedule::Schedule;
+use crate::stop::{STOPPED_EXIT_CODE, stop_flag};
+use crate::tensorboard::TensorBoard;
+use crate::train::{Ending, Training};
+
+/// What `trainer run` is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunArguments {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) data: Option<String>,
+    pub(crate) overrides: Vec<String>,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) device: String,
+    pub(crate) resume: Option<PathBuf>,
+}
+
+/// Keys that a resume may change: they alter neither the weights nor what is logged.
+const CHANGEABLE: [&str; 6] = [
+    "data.train", // the data set itself is compared by its manifest
+    "data.threads",
+    "data.prefetch_batches",
+    "data.verify_checksums",
+    "checkpoint.every_steps",
+    "checkpoint.keep_last",
+];
+
+/// Runs, and returns the exit code.
+pub(crate) fn run(arguments: &RunArguments) -> Result<u8> {
+    let stop = stop_flag()?;
+    match prepare(arguments, &stop) {
+        Ok(mut training) => match training.run(&stop)? {
+            Ending::Finished => Ok(0),
+            Ending::Stopped => Ok(STOPPED_EXIT_CODE),
+        },
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("stopped before training began; nothing was written to a run folder");
+            Ok(STOPPED_EXIT_CODE)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Everything up to the first step: checks come first, the run folder last.
+fn prepare(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> Result<Training> {
+    let config = read_config(arguments)?;
+    let device = device_of_name(&arguments.device)?;
+    let plan = Plan::new(config, &device)?;
+    // Before anything long: a folder that cannot be used is said at once.
+    if let (None, Some(out)) = (&arguments.resume, &arguments.out) {
+        refuse_used_folder(out)?;
+    }
+    let dataset = data::open(&plan.config.data.train, stop)?;
+    let config_hash = hash_of(&plan.config)?;
+
+    let train_device = device.clone().autodiff();
+    let model = Mae::new(&plan.model, plan.config.seed, &train_device)?;
+    let optimiser = Optimiser::new(&plan.config.optim);
+    match &arguments.resume {
+        None => start(
+            arguments,
+            plan,
+            dataset,
+            &config_hash,
+            device,
+            model,
+            optimiser,
+        ),
+        Some(folder) => resume(
+            folder,
+            arguments,
+            plan,
+            dataset,
+            &config_hash,
+            device,
+            model,
+            optimiser,
+        ),
+    }
+}
+
+/// The configuration of a new run, or of the run that goes on.
+fn read_config(arguments: &RunArguments) -> Result<Config> {
+    let mut overrides = arguments.overrides.clone();
+    if let Some(data) = &arguments.data {
+        // As a TOML string, whatever characters it has.
+        overrides.push(format!("data.train={}", toml::Value::String(data.clone())));
+    }
+    let Some(folder) = &arguments.resume else {
+        return Config::load(arguments.config.as_deref(), &overrides);
+    };
+    if arguments.out.is_some() {
+        bail!("--resume goes on in its own folder; leave out --out");
+    }
+    if !folder.is_dir() {
+        bail!("--resume {}: there is no such folder", folder.display());
+    }
+    let stored_path = RunDir::resolved_config(folder);
+    if !stored_path.is_file() {
+        bail!(
+            "{} holds no run (there is no config.resolved.toml in it)",
+            folder.display()
+        );
+    }
+    let stored = Config::load(Some(&stored_path), &[])?;
+    let given = Config::load(
+        Some(arguments.config.as_ref().unwrap_or(&stored_path)),
+        &overrides,
+    )?;
+    let refused: Vec<String> = differences(&stored, &given)?
+        .into_iter()
+        .filter(|difference| !CHANGEABLE.contains(&difference.key.as_str()))
+        .map(|Difference { key, first, second }| format!("{key} was {first} and would be {second}"))
+        .collect();
+    if !refused.is_empty() {
+        bail!(
+            "{} cannot go on with another configuration: {}; start a new run instead",
+            folder.display(),
+            refused.join("; ")
+        );
+    }
+    Ok(given)
+}
+
+fn refuse_used_folder(out: &Path) -> Result<()> {
+    if RunDir::resolved_config(out).exists() {
+        bail!(
+            "{0} already holds a run; continue it with `trainer run --resume {0}`, or choose another --out",
+            out.display()
+        );
+    }
+    if out.is_file() {
+        bail!("--out {}: that is a file", out.display());
+    }
+    Ok(())
+}
+
+fn start(
+    arguments: &RunArguments,
+    plan: Plan,
+    dataset: Arc<Dataset>,
+    config_hash: &str,
+    device: Device,
+    model: Mae,
+    optimiser: Optimiser,
+) -> Result<Training> {
+    let loader = Loader::start(Arc::clone(&dataset), plan.loader(), None)?;
+    let run_dir = RunDir::create(
+        arguments.out.as_deref(),
+        &plan.config,
+        arguments.config.as_deref(),
+    )?;
+    assemble(Parts {
+        arguments,
+        plan,
+        dataset,
+        config_hash,
+        device,
+        model,
+        optimiser,
+        loader,
+        run_dir,
+        first_step: 0,
+    })
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the parts of a run, each checked before"
+)]
+fn resume(
+    folder: &Path,
+    arguments: &RunArguments,
+    plan: Plan,
+    dataset: Arc<Dataset>,
+    config_hash: &str,
+    device: Device,
+    model: Mae,
+    mut optimiser: Optimiser,
+) -> Result<Training> {
+    let run_dir = RunDir::open(folder)?;
+    let (model, first_step, state) = match checkpoint::saved_steps(&run_dir.checkpoints())?.last() {
+        Some(step) => {
+            let (model, state) = checkpoint::load(
+                &run_dir.checkpoints(),
+                *step,
+                model,
+                &mut optimiser,
+                &device,
+            )?;
+            (model, state.step, Some(state.loader))
+        }
+        // Stopped before the first checkpoint: the run begins anew, in its own folder.
+        None => (model, 0, None),
+    };
+    let epoch = state.as_ref().map_or(0, |state| state.epoch);
+    let loader = Loader::start(Arc::clone(&dataset), plan.loader(), state)
+        .with_context(|| format!("{} cannot go on with this data", folder.display()))?;
+    run_dir.forget_steps_from(first_step)?;
+    run_dir.forget_receipts_from(epoch)?;
+    assemble(Parts {
+        arguments,
+        plan,
+        dataset,
+        config_hash,
+        device,
+        model,
+        optimiser,
+        loader,
+        run_dir,
+        first_step,
+    })
+}
+
+struct Parts<'a> {
+    arguments: &'a RunArguments,
+    plan: Plan,
+    dataset: Arc<Dataset>,
+    config_hash: &'a str,
+    device: Device,
+    model: Mae,
+    optimiser: Optimiser,
+    loader: Loader,
+    run_dir: RunDir,
+    first_step: u64,
+}
+
+fn assemble(parts: Parts<'_>) -> Result<Training> {
+    let Parts {
+        arguments,
+        plan,
+        dataset,
+        config_hash,
+        device,
+        model,
+        optimiser,
+        loader,
+        run_dir,
+        first_step,
+    } = parts;
+    let steps_per_epoch = loader.steps_per_epoch();
+    let train = &plan.config.train;
+    let total_steps = if train.steps > 0 {
+        train.steps
+    } else {
+        train.epochs * steps_per_epoch
+    };
+    let schedule = Schedule::new(
+        &plan.config.optim,
+        plan.global_batch,
+        steps_per_epoch,
+        total_steps,
+    );
+    record_start(
+        &run_dir.environment(),
+        &Facts {
+            device: &arguments.device,
+            first_step,
+            parameters: model.num_params(),
+            images: dataset.len(),
+            manifest_hash: dataset.hash(),
+            config_hash,
+            global_batch: plan.global_batch,
+            steps_per_epoch,
+            total_steps,
+        },
+    )?;
+    let context = LogContext {
+        grid: plan.model.grid(),
+        config_hash: config_hash.to_owned(),
+        rank: plan.ranks.rank,
+        with_salience: plan.config.log.salience,
+    };
+    let fixed_set = FixedSet::read(&dataset, plan.config.log.pictures, plan.height_width())?;
+    let mask_log = MaskLog::start(run_dir.masks(), context)?;
+    let metrics = Metrics::open(&run_dir.metrics())?;
+    let tensorboard = TensorBoard::create(run_dir.root())?;
+    Ok(Training {
+        plan,
+        device,
+        dataset,
+        loader,
+        model: Some(model),
+        optimiser,
+        schedule,
+        run_dir,
+        mask_log: Some(mask_log),
+        metrics,
+        tensorboard,
+        fixed_set,
+        step: first_step,
+        total_steps,
+        steps_per_epoch,
+    })
+}
+
+/// Hash of the configuration, without the keys that a resume may change.
+fn hash_of(config: &Config) -> Result<String> {
+    let mut significant = config.clone();
+    significant.data.train.clear();
+    significant.data.threads = 0;
+    significant.data.prefetch_batches = 0;
+    significant.data.verify_checksums = false;
+    significant.checkpoint.every_steps = 0;
+    significant.checkpoint.keep_last = 0;
+    Ok(Sha256::digest(significant.to_toml()?.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

@@ -1,0 +1,421 @@
+//! The training loop: batches in, steps, logs and checkpoints out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use sbam_loader::{Batch, Dataset, Loader, LoaderState, Receipt};
+use sbam_model::{Mae, SampleMask};
+
+use crate::checkpoint;
+use crate::files::write_whole;
+use crate::mask_log::{MaskLog, StepRows};
+use crate::metrics::{Metrics, MetricsLine};
+use crate::optimiser::Optimiser;
+use crate::pictures::FixedSet;
+use crate::plan::Plan;
+use crate::progress::{TrainingDisplay, duration_text};
+use crate::run_dir::RunDir;
+use crate::schedule::Schedule;
+use crate::step::{StepReport, StepSchedule, optimiser_step};
+use crate::tensorboard::TensorBoard;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// All steps are done.
+    Finished,
+    /// It was asked to stop, and saved.
+    Stopped,
+}
+
+/// A run that is ready to go on.
+pub(crate) struct Training {
+    pub(crate) plan: Plan,
+    /// Device without autodiff.
+    pub(crate) device: Device,
+    pub(crate) dataset: Arc<Dataset>,
+    pub(crate) loader: Loader,
+    /// Present but for the moment in which a step consumes it.
+    pub(crate) model: Option<Mae>,
+    pub(crate) optimiser: Optimiser,
+    pub(crate) schedule: Schedule,
+    pub(crate) run_dir: RunDir,
+    pub(crate) mask_log: Option<MaskLog>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tensorboard: TensorBoard,
+    pub(crate) fixed_set: FixedSet,
+    /// Completed optimiser steps.
+    pub(crate) step: u64,
+    pub(crate) total_steps: u64,
+    pub(crate) steps_per_epoch: u64,
+}
+
+/// The batches of one step and how long they were waited for.
+struct StepBatches {
+    batches: Vec<Batch>,
+    waited: Duration,
+}
+
+impl Training {
+    /// Trains to the end, or until `stop` is set; saves either way.
+    pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<Ending> {
+        let first_step = self.step;
+        let mut display = TrainingDisplay::new(first_step, self.total_steps);
+        display.note(&self.opening());
+        if first_step == 0 {
+            self.write_pictures()?;
+        }
+        let mut summary = Summary::new();
+        let mut saved_at = (first_step > 0).then_some(first_step);
+        while self.step < self.total_steps && !stop.load(Ordering::SeqCst) {
+            let started = Instant::now();
+            let StepBatches { batches, waited } = self.next_batches()?;
+            let (report, schedule) = self.train_on(&batches)?;
+            let line = self.metrics_line(&batches, &report, &schedule, started.elapsed(), waited);
+            let (state, receipt) = last_state(&batches)?;
+            self.log(&batches, report, &line)?;
+            drop(batches);
+            summary.take_up(&line, waited);
+            display.step(&line);
+            self.step += 1;
+            if let Some(receipt) = receipt {
+                self.record_receipt(&receipt)?;
+            }
+            if self.step.is_multiple_of(self.checkpoint_every()) || self.step == self.total_steps {
+                self.save(&state)?;
+                saved_at = Some(self.step);
+            }
+        }
+        let ending = if self.step < self.total_steps {
+            Ending::Stopped
+        } else {
+            Ending::Finished
+        };
+        if saved_at != Some(self.step) && self.step > first_step {
+            let state = self.loader.state().clone();
+            self.save(&state)?;
+        }
+        if let Some(mask_log) = self.mask_log.take() {
+            mask_log.finish()?;
+        }
+        drop(display);
+        match ending {
+            Ending::Finished => println!("{}", self.closing(&summary)),
+            Ending::Stopped => println!(
+                "stopped after step {} of {}; continue with\n  trainer run --resume {}",
+                self.step,
+                self.total_steps,
+                self.run_dir.root().display()
+            ),
+        }
+        Ok(ending)
+    }
+
+    fn checkpoint_every(&self) -> u64 {
+        match self.plan.config.checkpoint.every_steps {
+            0 => self.steps_per_epoch,
+            steps => steps,
+        }
+    }
+
+    fn next_batches(&mut self) -> Result<StepBatches> {
+        let started = Instant::now();
+        let mut batches = Vec::with_capacity(self.plan.config.optim.accumulate);
+        for _ in 0..self.plan.config.optim.accumulate {
+            match self.loader.next_batch()? {
+                Some(batch) => batches.push(batch),
+                None => bail!(
+                    "the data ended after step {} of {}",
+                    self.step,
+                    self.total_steps
+                ),
+            }
+        }
+        Ok(StepBatches {
+            batches,
+            waited: started.elapsed(),
+        })
+    }
+
+    fn train_on(&mut self, batches: &[Batch]) -> Result<(StepReport, StepSchedule)> {
+        let warmup_steps = self.plan.config.mask.warmup_epochs * self.steps_per_epoch as f64;
+        let schedule = StepSchedule {
+            step: self.step,
+            epoch: batches.first().map_or(0, Batch::epoch),
+            learning_rate: self.schedule.at(self.step),
+            warming_up: (self.step as f64) < warmup_steps,
+        };
+        let model = self
+            .model
+            .take()
+            .context("the model was lost in a failed step")?;
+        let (model, report) = optimiser_step(
+            &self.plan,
+            model,
+            &mut self.optimiser,
+            batches,
+            &self.device,
+            schedule,
+        )?;
+        self.model = Some(model);
+        Ok((report, schedule))
+    }
+
+    fn metrics_line(
+        &self,
+        batches: &[Batch],
+        report: &StepReport,
+        schedule: &StepSchedule,
+        elapsed: Duration,
+        waited: Duration,
+    ) -> MetricsLine {
+        let samples = || batches.iter().flat_map(Batch::samples);
+        let counted: Vec<&SampleMask> = samples()
+            .zip(&report.masks)
+            .filter(|(sample, _)| sample.loss_weight > 0.0)
+            .map(|(_, mask)| mask)
+            .collect();
+        let ratios = || counted.iter().map(|mask| mask.mask_ratio);
+        let fractions: Vec<f64> = counted
+            .iter()
+            .filter_map(|mask| mask.salience.as_ref())
+            .map(|salience| f64::from(salience.fraction))
+            .collect();
+        let count = counted.len().max(1) as f64;
+        let step_s = elapsed.as_secs_f64().max(1e-9);
+        MetricsLine {
+            step: schedule.step,
+            epoch: schedule.epoch,
+            loss: report.loss,
+            learning_rate: schedule.learning_rate,
+            gradient_norm: report.gradient_norm,
+            mask_ratio_mean: ratios().map(f64::from).sum::<f64>() / count,
+            mask_ratio_min: ratios().reduce(f32::min).unwrap_or(0.0),
+            mask_ratio_max: ratios().reduce(f32::max).unwrap_or(0.0),
+            salient_fraction_mean: (!fractions.is_empty())
+                .then(|| fractions.iter().sum::<f64>() / fractions.len() as f64),
+            padded_token_share: report.padded_share,
+            samples_without_weight: samples().filter(|sample| sample.loss_weight <= 0.0).count(),
+            quarantined: batches
+                .last()
+                .map_or(0, |batch| batch.state().quarantine.len()),
+            images_per_s: report.masks.len() as f64 / step_s,
+            data_wait_share: waited.as_secs_f64() / step_s,
+            step_s,
+        }
+    }
+
+    fn log(&mut self, batches: &[Batch], report: StepReport, line: &MetricsLine) -> Result<()> {
+        if line.step.is_multiple_of(self.plan.config.log.every_steps)
+            || line.step + 1 == self.total_steps
+        {
+            self.metrics.append(line)?;
+            self.tensorboard.append(line.step, &line.scalars())?;
+        }
+        let Some(mask_log) = &mut self.mask_log else {
+            return Ok(());
+        };
+        let samples = batches.iter().flat_map(Batch::samples);
+        let rows = samples
+            .zip(report.masks)
+            .zip(report.loss_per_sample)
+            .filter(|((sample, _), _)| {
+                self.plan
+                    .mask_log
+                    .logs(line.step, self.fixed_set.contains(sample.sample_index))
+            })
+            .map(|((sample, mask), loss)| crate::mask_log::SampleRow {
+                sample: sample.clone(),
+                key: self.dataset.sample(sample.sample_index).key.clone(),
+                mask,
+                loss,
+            })
+            .collect();
+        mask_log.append(StepRows {
+            step: line.step,
+            epoch: line.epoch,
+            rows,
+        })
+    }
+
+    /// Saves everything: the logs first, the checkpoint last, so that it never runs ahead of them.
+    fn save(&mut self, state: &LoaderState) -> Result<()> {
+        if !self.plan.ranks.writes_shared_files() {
+            return Ok(());
+        }
+        if let Some(mask_log) = &mut self.mask_log {
+            mask_log.flush()?;
+        }
+        self.metrics.sync()?;
+        self.write_pictures()?;
+        let model = self
+            .model
+            .as_ref()
+            .context("the model was lost in a failed step")?;
+        let keep_last = self.plan.config.checkpoint.keep_last;
+        checkpoint::save(
+            &self.run_dir.checkpoints(),
+            self.step,
+            model,
+            &self.optimiser,
+            state,
+            keep_last,
+        )
+    }
+
+    fn write_pictures(&self) -> Result<()> {
+        if self.fixed_set.is_empty() {
+            return Ok(());
+        }
+        let model = self
+            .model
+            .as_ref()
+            .context("the model was lost in a failed step")?;
+        self.fixed_set.write_pictures(
+            &self.run_dir.picture(self.step),
+            &self.plan,
+            model,
+            &self.device,
+        )
+    }
+
+    /// Checks and writes the account of a finished epoch.
+    fn record_receipt(&self, receipt: &Receipt) -> Result<()> {
+        receipt
+            .check(self.dataset.len())
+            .context("the epoch's account does not come out even")?;
+        let path = self.run_dir.receipt(receipt.epoch);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        write_whole(&path, &serde_json::to_vec_pretty(receipt)?)
+    }
+
+    fn opening(&self) -> String {
+        let Plan {
+            config,
+            model,
+            global_batch,
+            ..
+        } = &self.plan;
+        let [height, width] = self.plan.height_width();
+        let from = if self.step > 0 {
+            format!(", going on after step {}", self.step)
+        } else {
+            String::new()
+        };
+        format!(
+            "{} images · {} at {height}×{width}, patch {} · {:?} masks · {} samples a step · {} steps of {} to an epoch{from}\n\
+             writing to {}",
+            self.dataset.len(),
+            config.model.preset,
+            model.patch_size,
+            config.mask.strategy,
+            global_batch,
+            self.total_steps,
+            self.steps_per_epoch,
+            self.run_dir.root().display()
+        )
+    }
+
+    fn closing(&self, summary: &Summary) -> String {
+        let root = self.run_dir.root().display();
+        let mut lines = vec![summary.text(self.total_steps)];
+        lines.push(format!("written to {root}"));
+        lines.push("  metrics.jsonl      one line per step (tensorboard --logdir reads the event files beside it)".to_owned());
+        if !matches!(self.plan.mask_log, crate::mask_log::MaskLogPolicy::Off) {
+            lines.push(
+                "  masks/             what was masked in every sample, and why (Parquet)"
+                    .to_owned(),
+            );
+        }
+        if !self.fixed_set.is_empty() {
+            lines.push("  pictures/          input, mask, salience, reconstruction".to_owned());
+        }
+        lines.push(format!(
+            "  checkpoints/       the last: step-{:08}/model.safetensors (MAE's names)",
+            self.step
+        ));
+        lines.push("next".to_owned());
+        lines.push(format!(
+            "  duckdb -c \"SELECT epoch, avg(mask_ratio), avg(loss) FROM '{root}/masks/**/*.parquet' GROUP BY epoch ORDER BY epoch\""
+        ));
+        lines.push("  cargo run --release -- run --set mask.strategy=random        the same run as plain MAE".to_owned());
+        lines.push(
+            "  cargo run --release -- run --data FOLDER_OF_PHOTOGRAPHS      your own images"
+                .to_owned(),
+        );
+        lines.join("\n")
+    }
+}
+
+/// The resume point after the step's last batch, and the receipt if it ended an epoch.
+fn last_state(batches: &[Batch]) -> Result<(LoaderState, Option<Receipt>)> {
+    let last = batches.last().context("a step has a batch")?;
+    Ok((last.state().clone(), last.receipt().cloned()))
+}
+
+/// Figures over the steps of this start.
+struct Summary {
+    started: Instant,
+    first_loss: Option<f64>,
+    /// Loss of the last steps, smoothed.
+    last_loss: f64,
+    steps: u64,
+    images: f64,
+    busy_s: f64,
+    waited_s: f64,
+    ratio_sum: f64,
+    ratio_min: f32,
+    ratio_max: f32,
+}
+
+impl Summary {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            first_loss: None,
+            last_loss: 0.0,
+            steps: 0,
+            images: 0.0,
+            busy_s: 0.0,
+            waited_s: 0.0,
+            ratio_sum: 0.0,
+            ratio_min: f32::INFINITY,
+            ratio_max: f32::NEG_INFINITY,
+        }
+    }
+
+    fn take_up(&mut self, line: &MetricsLine, waited: Duration) {
+        self.first_loss.get_or_insert(line.loss);
+        self.last_loss = line.loss;
+        self.steps += 1;
+        self.images += line.images_per_s * line.step_s;
+        self.busy_s += line.step_s;
+        self.waited_s += waited.as_secs_f64();
+        self.ratio_sum += line.mask_ratio_mean;
+        self.ratio_min = self.ratio_min.min(line.mask_ratio_min);
+        self.ratio_max = self.ratio_max.max(line.mask_ratio_max);
+    }
+
+    fn text(&self, total_steps: u64) -> String {
+        let Some(first_loss) = self.first_loss else {
+            return format!("all {total_steps} steps were done already");
+        };
+        format!(
+            "done in {}: loss {first_loss:.4} → {:.4} · {:.1} images/s · {:.1}% of the time waiting for data · \
+             mask ratio {:.3} on average, {:.3} to {:.3}",
+            duration_text(self.started.elapsed()),
+            self.last_loss,
+            self.images / self.busy_s.max(1e-9),
+            100.0 * self.waited_s / self.busy_s.max(1e-9),
+            self.ratio_sum / self.steps as f64,
+            self.ratio_min,
+            self.ratio_max,
+        )
+    }
+}
