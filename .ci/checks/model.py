@@ -23,12 +23,12 @@ class Mae(torch.nn.Module):
         tokens = self.grid[0] * self.grid[1]
         self.patch_embed = PatchEmbed(size, patch, 3, dim)
         self.cls_token = torch.nn.Parameter(torch.randn(1, 1, dim) * 0.2)
-        self.pos_embed = torch.nn.Parameter(torch.randn(1, 1 + tokens, dim) * 0.5)
+        self.pos_embed = torch.nn.Parameter(torch.randn(1, 1 + tokens, dim) * 0.1)
         self.blocks = torch.nn.ModuleList(Block(dim, heads, 4, qkv_bias=True, norm_layer=norm) for _ in range(depth))
         self.norm = norm(dim)
         self.decoder_embed = torch.nn.Linear(dim, decoder_dim)
         self.mask_token = torch.nn.Parameter(torch.randn(1, 1, decoder_dim) * 0.2)
-        self.decoder_pos_embed = torch.nn.Parameter(torch.randn(1, 1 + tokens, decoder_dim) * 0.5)
+        self.decoder_pos_embed = torch.nn.Parameter(torch.randn(1, 1 + tokens, decoder_dim) * 0.1)
         self.decoder_blocks = torch.nn.ModuleList(
             Block(decoder_dim, decoder_heads, 4, qkv_bias=True, norm_layer=norm) for _ in range(decoder_depth))
         self.decoder_norm = norm(decoder_dim)
@@ -73,8 +73,8 @@ class Mae(torch.nn.Module):
         return pred, ((pred - target) ** 2).mean(-1)
 
 
-def norm(dim):
-    return torch.nn.LayerNorm(dim, eps=1e-6)
+def norm(dim, **options):
+    return torch.nn.LayerNorm(dim, eps=1e-6, **options)
 
 
 def smooth_pictures(count, size):
@@ -116,6 +116,7 @@ def compare(args, case, seed, size, patch, shape, settings):
             scores, keep = u, np.full(count, int(tokens * (1 - 0.75)))
         else:
             low, high = s.min(1, keepdims=True), s.max(1, keepdims=True)
+            assert (high > low * 1.01).all(), "salience is flat: a test of nothing"
             normalised = (s - low) / (high - low)
             y = ((normalised > np.float32(settings.get("mask.delta", 0.25))).sum(1) / np.float32(tokens)).astype(np.float32)
             if settings["mask.ratio_mode"] == "batch-mean":

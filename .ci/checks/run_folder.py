@@ -71,19 +71,25 @@ def check_rows(run, with_salience):
     levels = np.array(table["salience"], float) / 255
     for name, q in (("salience_q10", 0.1), ("salience_q50", 0.5), ("salience_q90", 0.9)):
         assert np.abs(np.quantile(levels, q, axis=1) - np.array(table[name])).max() < 0.006, name
-    # s = min + (max - min) times normalised salience: the statistics follow from the stored levels, to their rounding.
-    low, high = np.array(table["salience_min"])[:, None], np.array(table["salience_max"])[:, None]
-    salience = low + (high - low) * levels
-    assert np.abs(salience.mean(1) / np.array(table["salience_mean"]) - 1).max() < 0.02
     assert np.abs(np.array(table["salience_mean"]) - 1).max() < 1e-3, "rows of the attention sum to one"
+    # s = min + (max - min) times normalised salience: the statistics follow from the stored levels, to their
+    # rounding. Where one token has nearly everything, 256 levels are too coarse for the others.
+    column = {name: np.array(table[name]) for name in table if name.startswith(("salience_", "masked_")) and name != "salience"}
+    low, high = column["salience_min"], column["salience_max"]
+    fine = high - low < 6
+    assert fine.sum() > 100, fine.sum()
+    salience = (low[:, None] + (high - low)[:, None] * levels)[fine]
     share = salience / salience.sum(1, keepdims=True)
-    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(1) / np.log(share.shape[1])
-    assert np.abs(entropy - np.array(table["salience_entropy"])).max() < 0.01
     ordered, ranks = np.sort(salience, 1), np.arange(1, salience.shape[1] + 1)
-    gini = 2 * (ordered * ranks).sum(1) / (ranks.size * ordered.sum(1)) - (ranks.size + 1) / ranks.size
-    assert np.abs(gini - np.array(table["salience_gini"])).max() < 0.01
-    hidden = (salience * masks).sum(1) / salience.sum(1)
-    assert np.abs(hidden - np.array(table["masked_salience_share"])).max() < 0.02
+    recomputed = {
+        "salience_mean": salience.mean(1),
+        "salience_std": salience.std(1),
+        "salience_entropy": -(share * np.log(np.maximum(share, 1e-12))).sum(1) / np.log(share.shape[1]),
+        "salience_gini": 2 * (ordered * ranks).sum(1) / (ranks.size * ordered.sum(1)) - (ranks.size + 1) / ranks.size,
+        "masked_salience_share": (salience * masks[fine]).sum(1) / salience.sum(1),
+    }
+    for name, values in recomputed.items():
+        assert np.abs(values - column[name][fine]).max() < 0.01, (name, np.abs(values - column[name][fine]).max())
 
 
 def check_schema(run):
@@ -93,9 +99,11 @@ def check_schema(run):
     for field in schema:
         if field.name != "salience":
             assert "uint" not in str(field.type) and "dictionary" not in str(field.type), field
-    assert schema.metadata[b"sbam.grid_height"] == b"12" and schema.metadata[b"sbam.schema_version"] == b"1"
+    metadata = pq.ParquetFile(part).metadata.metadata
+    assert metadata[b"sbam.grid_height"] == b"12" and metadata[b"sbam.schema_version"] == b"1"
+    assert len(metadata[b"sbam.config_hash"]) == 64
     rows = pl.scan_parquet(str(run / "masks/**/*.parquet"), hive_partitioning=False).select(pl.len()).collect().item()
-    assert rows == duckdb.sql(f"SELECT count(*) FROM '{run}/masks/**/*.parquet'").fetchone()[0]
+    assert rows == duckdb.sql(f"SELECT count(*) FROM '{run}/masks/**/*.parquet'").fetchall()[0][0]
 
 
 def check_events(run):
@@ -109,7 +117,7 @@ def check_events(run):
 
 def check_manifest(shards):
     manifest = f"{shards}/manifest.parquet"
-    rows, = duckdb.sql(f"SELECT count(*), count(DISTINCT key), sum(length) FROM '{manifest}'").fetchall()
+    (rows,) = duckdb.sql(f"SELECT count(*), count(DISTINCT key) FROM '{manifest}'").fetchall()
     assert rows[0] == rows[1] > 1000, rows
     frame = pl.read_parquet(manifest)
     row = frame.row(17, named=True)

@@ -28,42 +28,48 @@ impl Dataset {
     pub fn open(spec: &str, cache_dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
         let shards = shard_paths(spec)?;
         if let Some(path) = manifest_beside(&shards) {
-            let manifest = Manifest::read(&path)?;
-            let manifest = if Path::new(spec).is_dir() {
+            let (mut manifest, mut hash) = Manifest::read_hashed(&path)?;
+            if Path::new(spec).is_dir() {
                 refuse_unlisted(&manifest, &shards, &path)?;
-                manifest
             } else {
-                select(manifest, &shards, &path)?
-            };
+                manifest = select(manifest, &shards, &path)?;
+                hash = manifest.hash();
+            }
             let folder = path.parent().unwrap_or(Path::new("."));
             let paths = manifest
                 .shards
                 .iter()
                 .map(|s| folder.join(&s.name))
                 .collect();
-            return Self::new(manifest, paths, &path);
+            return Self::new(manifest, hash, paths, &path);
         }
         let cached = cache_dir
             .join("manifests")
             .join(format!("{}.parquet", fingerprint(&shards)?));
         // A cached manifest that cannot be read is made anew; it holds nothing that the shards do not.
-        let manifest = match Manifest::read(&cached) {
-            Ok(manifest) if describes(&manifest, &shards) => manifest,
+        let (manifest, hash) = match Manifest::read_hashed(&cached) {
+            Ok((manifest, hash)) if describes(&manifest, &shards) => (manifest, hash),
             _ => {
                 let manifest = index_shards(&shards, progress)?;
                 if let Some(folder) = cached.parent() {
                     std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
                 }
                 manifest.write(&cached)?;
-                manifest
+                let hash = manifest.hash();
+                (manifest, hash)
             }
         };
-        Self::new(manifest, shards, &cached)
+        Self::new(manifest, hash, shards, &cached)
     }
 
-    /// A data set of a manifest and its shards' paths, in the manifest's order, after checking that each is there and as
+    /// A data set of a manifest, its hash and its shards' paths, in the manifest's order, after checking that each is there and as
     /// long as listed. `manifest_path` is for messages.
-    fn new(manifest: Manifest, paths: Vec<PathBuf>, manifest_path: &Path) -> Result<Self> {
+    fn new(
+        manifest: Manifest,
+        hash: String,
+        paths: Vec<PathBuf>,
+        manifest_path: &Path,
+    ) -> Result<Self> {
         for (shard, path) in manifest.shards.iter().zip(&paths) {
             let disagrees = |problem| Error::ShardDisagrees {
                 shard: shard.name.clone(),
@@ -93,8 +99,8 @@ impl Dataset {
             });
         }
         Ok(Self {
-            hash: manifest.hash(),
             manifest,
+            hash,
             files: ShardFiles::new(paths),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,6 +36,9 @@ const KEY_TOOL: &str = "sbam.tool";
 const KEY_SEED: &str = "sbam.seed";
 const KEY_CLASSES: &str = "sbam.class_names";
 const KEY_SHARDS: &str = "sbam.shards";
+/// [`Manifest::hash`] of the content, because Parquet itself does not notice changed bytes. Other writers may leave it
+/// out.
+const KEY_HASH: &str = "sbam.content_sha256";
 
 /// A shard as it stands in the file's metadata.
 #[derive(Serialize, Deserialize)]
@@ -55,30 +59,34 @@ impl Manifest {
     /// # Ok::<(), sbam_loader::Error>(())
     /// ```
     pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self::read_hashed(path)?.0)
+    }
+
+    /// [`read`](Self::read), with the manifest's hash.
+    pub(crate) fn read_hashed(path: &Path) -> Result<(Self, String)> {
         let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-        let unreadable = |error: &dyn std::fmt::Display| Error::ManifestFile {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
-        let metadata = builder.metadata().file_metadata();
-        let rows = u64::try_from(metadata.num_rows()).unwrap_or(u64::MAX);
-        limit(
-            "samples in a manifest",
-            usize::try_from(rows).unwrap_or(usize::MAX),
-            MAX_SAMPLES,
-        )?;
-        let mut manifest = read_metadata(path, metadata.key_value_metadata())?;
-        manifest.samples.reserve_exact(rows as usize);
-        let reader = builder
-            .with_batch_size(CHUNK_ROWS)
-            .build()
-            .map_err(|e| unreadable(&e))?;
-        for batch in reader {
-            read_rows(path, &batch.map_err(|e| unreadable(&e))?, &mut manifest)?;
+        // The Parquet reader asserts what damaged footers break ("column start and length should not be negative").
+        let manifest = catch_unwind(AssertUnwindSafe(|| decode(path, file))).unwrap_or_else(|_| {
+            Err(Error::ManifestFile {
+                path: path.to_owned(),
+                reason: "the Parquet reader panicked".to_owned(),
+            })
+        });
+        let (manifest, expected) = manifest?;
+        let hash = manifest.hash();
+        if let Some(expected) = expected
+            && expected != hash
+        {
+            return Err(Error::ManifestMetadata {
+                path: path.to_owned(),
+                key: KEY_HASH,
+                problem: format!(
+                    "{expected}, but the content has {hash}: it is damaged or was edited"
+                ),
+            });
         }
         manifest.check()?;
-        Ok(manifest)
+        Ok((manifest, hash))
     }
 
     /// Checks the manifest and writes it: beside `path`, synced, then renamed, so that no reader ever sees a part.
@@ -129,6 +137,7 @@ impl Manifest {
             ),
             KeyValue::new(KEY_SHARDS.to_owned(), json(serde_json::to_string(&shards))?),
         ];
+        metadata.push(KeyValue::new(KEY_HASH.to_owned(), self.hash()));
         if let Some(seed) = self.seed {
             metadata.push(KeyValue::new(KEY_SEED.to_owned(), seed.to_string()));
         }
@@ -175,6 +184,28 @@ impl Manifest {
     }
 }
 
+/// The manifest as it stands in the file, and the hash that stands there, if one does.
+fn decode(path: &Path, file: File) -> Result<(Manifest, Option<String>)> {
+    let unreadable = |error: &dyn std::fmt::Display| Error::ManifestFile {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
+    let (mut manifest, hash) = read_metadata(
+        path,
+        builder.metadata().file_metadata().key_value_metadata(),
+    )?;
+    let reader = builder
+        .with_batch_size(CHUNK_ROWS)
+        .build()
+        .map_err(|e| unreadable(&e))?;
+    for batch in reader {
+        read_rows(path, &batch.map_err(|e| unreadable(&e))?, &mut manifest)?;
+        limit("samples in a manifest", manifest.samples.len(), MAX_SAMPLES)?;
+    }
+    Ok((manifest, hash))
+}
+
 /// A temporary file in `folder`, readable by whom the process's umask allows; removed unless it is renamed.
 fn new_beside(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -200,7 +231,10 @@ fn schema() -> Arc<Schema> {
     ]))
 }
 
-fn read_metadata(path: &Path, entries: Option<&Vec<KeyValue>>) -> Result<Manifest> {
+fn read_metadata(
+    path: &Path,
+    entries: Option<&Vec<KeyValue>>,
+) -> Result<(Manifest, Option<String>)> {
     let problem = |key, problem: String| Error::ManifestMetadata {
         path: path.to_owned(),
         key,
@@ -254,13 +288,14 @@ fn read_metadata(path: &Path, entries: Option<&Vec<KeyValue>>) -> Result<Manifes
             })
         })
         .collect::<Result<_>>()?;
-    Ok(Manifest {
+    let manifest = Manifest {
         shards,
         samples: Vec::new(),
         class_names: from_json(path, KEY_CLASSES, need(KEY_CLASSES)?)?,
         seed,
         tool: need(KEY_TOOL)?.to_owned(),
-    })
+    };
+    Ok((manifest, find(KEY_HASH)?.map(str::to_owned)))
 }
 
 fn from_json<T: DeserializeOwned>(path: &Path, key: &'static str, text: &str) -> Result<T> {

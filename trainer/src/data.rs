@@ -26,7 +26,7 @@ pub(crate) fn open(train: &str, stop: &AtomicBool) -> Result<Arc<Dataset>> {
     let folder: Option<PathBuf> = if train == BUILTIN {
         let mut bar = PreparationBar::new("making the built-in data set", "images");
         Some(builtin_dataset(&cache, stop, &mut |done, total| {
-            bar.update(done, total)
+            bar.update(done, total);
         })?)
     } else if Path::new(train).is_dir() && looks_like_image_folder(Path::new(train)) {
         let mut bar = PreparationBar::new("packing the photographs into shards, once", "images");

@@ -98,43 +98,14 @@ pub(crate) fn forward(arguments: &ForwardArguments) -> Result<()> {
     let token_masks: Vec<&TokenMask> = masks.iter().map(|sample| &sample.mask).collect();
     let result = model.forward(patches, &token_masks, &factors, plan.length_multiple);
 
-    let per_token =
-        |of: &dyn Fn(&SampleMask) -> Vec<f32>| -> Vec<f32> { masks.iter().flat_map(of).collect() };
-    let per_sample =
-        |of: &dyn Fn(&SampleMask) -> f32| -> Vec<f32> { masks.iter().map(of).collect() };
+    let mut arrays = mask_arrays(&masks, tokens);
+    arrays.push(NamedArray::new(
+        "salience",
+        [count, tokens],
+        salience.concat(),
+    ));
     let host = |data: TensorData| -> Result<Vec<f32>> { Ok(data.try_into_vec()?) };
-    let arrays = [
-        NamedArray::new("salience", [count, tokens], salience.concat()),
-        NamedArray::new("ratio", [count], per_sample(&|sample| sample.mask_ratio)),
-        NamedArray::new(
-            "n_keep",
-            [count],
-            per_sample(&|sample| sample.mask.n_keep() as f32),
-        ),
-        NamedArray::new(
-            "mask",
-            [count, tokens],
-            per_token(&|sample| {
-                sample
-                    .mask
-                    .masked()
-                    .into_iter()
-                    .map(|masked| f32::from(u8::from(masked)))
-                    .collect()
-            }),
-        ),
-        NamedArray::new(
-            "ids_restore",
-            [count, tokens],
-            per_token(&|sample| {
-                sample
-                    .mask
-                    .ids_restore()
-                    .into_iter()
-                    .map(|rank| rank as f32)
-                    .collect()
-            }),
-        ),
+    arrays.extend([
         NamedArray::new(
             "pred",
             [count, tokens, plan.model.patch_values()],
@@ -146,11 +117,49 @@ pub(crate) fn forward(arguments: &ForwardArguments) -> Result<()> {
             [count],
             host(result.loss_per_sample.into_data())?,
         ),
-    ];
+    ]);
     write_whole(
         &arguments.output,
         &write_safetensors(&arrays, HashMap::new())?,
     )
+}
+
+/// `ratio` and `n_keep` `[N]`, `mask` and `ids_restore` `[N, L]`.
+fn mask_arrays(masks: &[SampleMask], tokens: usize) -> Vec<NamedArray> {
+    let count = masks.len();
+    let per_token = |of: &dyn Fn(&TokenMask) -> Vec<f32>| -> Vec<f32> {
+        masks.iter().flat_map(|sample| of(&sample.mask)).collect()
+    };
+    let per_sample =
+        |of: &dyn Fn(&SampleMask) -> f32| -> Vec<f32> { masks.iter().map(of).collect() };
+    vec![
+        NamedArray::new("ratio", [count], per_sample(&|sample| sample.mask_ratio)),
+        NamedArray::new(
+            "n_keep",
+            [count],
+            per_sample(&|sample| sample.mask.n_keep() as f32),
+        ),
+        NamedArray::new(
+            "mask",
+            [count, tokens],
+            per_token(&|mask| {
+                mask.masked()
+                    .into_iter()
+                    .map(|masked| f32::from(u8::from(masked)))
+                    .collect()
+            }),
+        ),
+        NamedArray::new(
+            "ids_restore",
+            [count, tokens],
+            per_token(&|mask| {
+                mask.ids_restore()
+                    .into_iter()
+                    .map(|rank| rank as f32)
+                    .collect()
+            }),
+        ),
+    ]
 }
 
 fn read(path: &PathBuf) -> Result<BTreeMap<String, NamedArray>> {

@@ -36,6 +36,7 @@ mod run_dir;
 mod schedule;
 mod step;
 mod stop;
+mod summary;
 mod tensorboard;
 mod train;
 

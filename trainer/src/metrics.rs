@@ -3,11 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use sbam_loader::Batch;
+use sbam_model::SampleMask;
 use serde::Serialize;
 
 use crate::files::write_whole;
+use crate::step::{StepReport, StepSchedule};
 
 /// One line: what a step measured. The fields from `images_per_s` on depend on the machine; all
 /// others are the same in every run of the same configuration and data.
@@ -39,6 +43,50 @@ pub(crate) struct MetricsLine {
 }
 
 impl MetricsLine {
+    /// The line of a step over these batches.
+    pub(crate) fn of_step(
+        batches: &[Batch],
+        report: &StepReport,
+        schedule: &StepSchedule,
+        elapsed: Duration,
+        waited: Duration,
+    ) -> Self {
+        let samples = || batches.iter().flat_map(Batch::samples);
+        let counted: Vec<&SampleMask> = samples()
+            .zip(&report.masks)
+            .filter(|(sample, _)| sample.loss_weight > 0.0)
+            .map(|(_, mask)| mask)
+            .collect();
+        let ratios = || counted.iter().map(|mask| mask.mask_ratio);
+        let fractions: Vec<f64> = counted
+            .iter()
+            .filter_map(|mask| mask.salience.as_ref())
+            .map(|salience| f64::from(salience.fraction))
+            .collect();
+        let count = counted.len().max(1) as f64;
+        let step_s = elapsed.as_secs_f64().max(1e-9);
+        Self {
+            step: schedule.step,
+            epoch: schedule.epoch,
+            loss: report.loss,
+            learning_rate: schedule.learning_rate,
+            gradient_norm: report.gradient_norm,
+            mask_ratio_mean: ratios().map(f64::from).sum::<f64>() / count,
+            mask_ratio_min: ratios().reduce(f32::min).unwrap_or(0.0),
+            mask_ratio_max: ratios().reduce(f32::max).unwrap_or(0.0),
+            salient_fraction_mean: (!fractions.is_empty())
+                .then(|| fractions.iter().sum::<f64>() / fractions.len() as f64),
+            padded_token_share: report.padded_share,
+            samples_without_weight: samples().filter(|sample| sample.loss_weight <= 0.0).count(),
+            quarantined: batches
+                .last()
+                .map_or(0, |batch| batch.state().quarantine.len()),
+            images_per_s: report.masks.len() as f64 / step_s,
+            data_wait_share: waited.as_secs_f64() / step_s,
+            step_s,
+        }
+    }
+
     /// The numbers by name, as TensorBoard shows them.
     pub(crate) fn scalars(&self) -> Vec<(&'static str, f64)> {
         let mut scalars = vec![

@@ -13,6 +13,11 @@ use crate::ranks::Ranks;
 /// Kept lengths are multiples of this on a GPU, so that few shapes occur.
 const GPU_LENGTH_MULTIPLE: usize = 8;
 
+/// On the CPU this many samples go through the model together, and as many of these micro-batches side
+/// by side as there are cores: most operations of a small model run on one core. A fixed number, so
+/// that results do not depend on the cores.
+const CPU_MICRO_BATCH: usize = 8;
+
 /// A checked configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -22,6 +27,10 @@ pub(crate) struct Plan {
     /// The encoder block whose attention is read, from 1.
     pub(crate) salience_block: usize,
     pub(crate) length_multiple: usize,
+    /// Samples that go through the model together.
+    pub(crate) micro_batch: usize,
+    /// Micro-batches that go through it at the same time; the result does not depend on it.
+    pub(crate) side_by_side: usize,
     /// Samples of an optimiser step, over all ranks.
     pub(crate) global_batch: u64,
     pub(crate) mask_log: MaskLogPolicy,
@@ -50,6 +59,14 @@ impl Plan {
             0 => GPU_LENGTH_MULTIPLE,
             multiple => multiple,
         };
+        let (micro_batch, side_by_side) = if is_cpu(device) {
+            (
+                config.data.batch_size.min(CPU_MICRO_BATCH),
+                available_cores(),
+            )
+        } else {
+            (config.data.batch_size, 1)
+        };
         let ranks = Ranks::SINGLE;
         let global_batch =
             (config.data.batch_size * config.optim.accumulate) as u64 * u64::from(ranks.world);
@@ -59,14 +76,16 @@ impl Plan {
             .parse()
             .with_context(|| format!("log.masks = {:?}", config.log.masks))?;
         Ok(Self {
+            config,
             model,
             masking,
             salience_block,
             length_multiple,
+            micro_batch,
+            side_by_side,
             global_batch,
             mask_log,
             ranks,
-            config,
         })
     }
 
@@ -80,7 +99,7 @@ impl Plan {
         let data = &self.config.data;
         let [height, width] = self.height_width();
         let threads = match data.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => available_cores(),
             threads => threads,
         };
         LoaderConfig {
@@ -111,6 +130,10 @@ impl Plan {
             verify_crc: data.verify_checksums,
         }
     }
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The preset's shape with every non-zero setting over it.
@@ -251,6 +274,7 @@ mod tests {
         let plan = plan(&[
             "model.preset=base",
             "model.decoder_depth=2",
+            "data.batch_size=64",
             "optim.accumulate=4",
         ])
         .expect("valid");

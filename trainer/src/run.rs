@@ -327,8 +327,8 @@ fn hash_of(config: &Config) -> Result<String> {
     significant.data.verify_checksums = false;
     significant.checkpoint.every_steps = 0;
     significant.checkpoint.keep_last = 0;
-    Ok(Sha256::digest(significant.to_toml()?.as_bytes())
+    let digest = Sha256::digest(significant.to_toml()?.as_bytes());
+    Ok(digest
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }

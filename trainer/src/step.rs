@@ -7,8 +7,7 @@ use burn::tensor::{Device, Tensor};
 use sbam_augment::{DrawKey, Draws, Purpose};
 use sbam_loader::{Batch, BatchSample};
 use sbam_model::{
-    LossWeights, Mae, MicroBatchPlan, SampleMask, TokenMask, padded_token_share,
-    sort_into_micro_batches,
+    LossWeights, Mae, SampleMask, TokenMask, padded_token_share, sort_into_micro_batches,
 };
 
 use crate::config::Strategy;
@@ -54,17 +53,8 @@ impl<'a> StepImages<'a> {
         self.batches.iter().flat_map(Batch::samples)
     }
 
-    fn upload(&self, pixels: &[u8]) -> Tensor<3> {
-        upload_patches(
-            pixels,
-            self.plan.height_width(),
-            self.plan.model.patch_size,
-            self.device,
-        )
-    }
-
     /// The patches of the samples of these indices into the step.
-    fn upload_samples(&self, indices: &[usize]) -> Tensor<3> {
+    fn upload(&self, indices: &[usize]) -> Tensor<3> {
         let per_batch = self.plan.config.data.batch_size;
         let mut pixels = Vec::with_capacity(indices.len() * self.image_bytes);
         for index in indices {
@@ -73,14 +63,20 @@ impl<'a> StepImages<'a> {
                 &self.batches[index / per_batch].pixels()[start..start + self.image_bytes],
             );
         }
-        self.upload(&pixels)
+        upload_patches(
+            &pixels,
+            self.plan.height_width(),
+            self.plan.model.patch_size,
+            self.device,
+        )
     }
 }
 
-/// Runs one optimiser step over its micro-batches' samples.
+/// Runs one optimiser step over its batches' samples.
 ///
-/// The masks are those that the weights before this step give; `step` only decides whether random
-/// masks still warm up.
+/// The masks are those that the weights before this step give. The step's samples are sorted by
+/// `n_keep` into micro-batches, of which as many run side by side as the plan says; gradients are
+/// summed in the micro-batches' order, so that the result does not depend on how many do.
 ///
 /// # Errors
 /// If the salience or the loss is not finite; the model is then not updated.
@@ -93,18 +89,10 @@ pub(crate) fn optimiser_step(
     schedule: StepSchedule,
 ) -> Result<(Mae, StepReport)> {
     let images = StepImages::new(plan, batches, device);
-    let samples: Vec<&BatchSample> = images.samples().collect();
-    let loss_weights: Vec<f32> = samples.iter().map(|sample| sample.loss_weight).collect();
-    let (masks, mut uploaded) = step_masks(plan, &model, &images, &loss_weights, &schedule)?;
-
+    let loss_weights: Vec<f32> = images.samples().map(|sample| sample.loss_weight).collect();
+    let masks = step_masks(plan, &model, &images, &loss_weights, &schedule)?;
     let n_keep: Vec<usize> = masks.iter().map(|sample| sample.mask.n_keep()).collect();
-    let micro_batches = if uploaded.is_some() {
-        MicroBatchPlan {
-            micro_batches: vec![(0..samples.len()).collect()],
-        }
-    } else {
-        sort_into_micro_batches(&n_keep, plan.config.data.batch_size)
-    };
+    let micro_batches = sort_into_micro_batches(&n_keep, plan.micro_batch);
 
     let reduction = plan.config.train.loss_reduction;
     let local_total = masks
@@ -115,48 +103,38 @@ pub(crate) fn optimiser_step(
     let factors = LossWeights::new(reduction, plan.ranks.sum_count(local_total));
 
     let mut accumulated = GradientsAccumulator::new();
-    let mut single = None;
-    let (mut loss, mut loss_per_sample) = (0.0, vec![0.0; samples.len()]);
-    for indices in &micro_batches.micro_batches {
-        let patches = uploaded
-            .take()
-            .unwrap_or_else(|| images.upload_samples(indices));
-        let micro_masks: Vec<&TokenMask> =
-            indices.iter().map(|index| &masks[*index].mask).collect();
-        let micro_factors: Vec<f32> = indices
-            .iter()
-            .map(|index| factors.of(masks[*index].mask.n_masked(), loss_weights[*index]))
-            .collect();
-        let output = model.forward(
-            Tensor::from_inner(patches),
-            &micro_masks,
-            &micro_factors,
-            plan.length_multiple,
-        );
-        let micro_loss: f32 = output.loss.clone().into_scalar();
-        ensure!(
-            micro_loss.is_finite(),
-            "the loss of step {} is {micro_loss}; lower optim.blr, or set optim.clip_norm",
-            schedule.step
-        );
-        loss += f64::from(micro_loss);
-        let losses: Vec<f32> = output
-            .loss_per_sample
-            .into_data()
-            .try_into_vec()
-            .expect("losses are f32");
-        for (index, sample_loss) in indices.iter().zip(losses) {
-            loss_per_sample[*index] = sample_loss;
-        }
-        let gradients = GradientsParams::from_grads(output.loss.backward(), &model);
-        if micro_batches.micro_batches.len() == 1 {
-            single = Some(gradients);
-        } else {
-            accumulated.accumulate(&model, gradients);
+    let (mut loss, mut loss_per_sample) = (0.0, vec![0.0; masks.len()]);
+    for wave in micro_batches.micro_batches.chunks(plan.side_by_side) {
+        let trained = in_parallel(wave, |indices| {
+            let micro_masks: Vec<&TokenMask> =
+                indices.iter().map(|index| &masks[*index].mask).collect();
+            let micro_factors: Vec<f32> = indices
+                .iter()
+                .map(|index| factors.of(masks[*index].mask.n_masked(), loss_weights[*index]))
+                .collect();
+            train_micro_batch(
+                plan,
+                &model,
+                images.upload(indices),
+                &micro_masks,
+                &micro_factors,
+            )
+        });
+        for (indices, trained) in wave.iter().zip(trained) {
+            ensure!(
+                trained.loss.is_finite(),
+                "the loss of step {} is {}; lower optim.blr, or set optim.clip_norm",
+                schedule.step,
+                trained.loss
+            );
+            loss += f64::from(trained.loss);
+            for (index, sample_loss) in indices.iter().zip(trained.loss_per_sample) {
+                loss_per_sample[*index] = sample_loss;
+            }
+            accumulated.accumulate(&model, trained.gradients);
         }
     }
-    let gradients = single.unwrap_or_else(|| accumulated.grads());
-    let (model, gradient_norm) = optimiser.step(model, gradients, schedule.learning_rate);
+    let (model, gradient_norm) = optimiser.step(model, accumulated.grads(), schedule.learning_rate);
     let padded_share = padded_token_share(
         &micro_batches,
         &n_keep,
@@ -175,6 +153,65 @@ pub(crate) fn optimiser_step(
     ))
 }
 
+/// What one micro-batch gives.
+struct TrainedMicroBatch {
+    loss: f32,
+    loss_per_sample: Vec<f32>,
+    gradients: GradientsParams,
+}
+
+fn train_micro_batch(
+    plan: &Plan,
+    model: &Mae,
+    patches: Tensor<3>,
+    masks: &[&TokenMask],
+    factors: &[f32],
+) -> TrainedMicroBatch {
+    // Leaves of its own: graphs that share leaves would wait for each other in the backward pass.
+    let train_device = patches.device().autodiff();
+    let replica = model.clone().fork(&train_device);
+    let output = replica.forward(
+        Tensor::from_inner(patches),
+        masks,
+        factors,
+        plan.length_multiple,
+    );
+    let loss = output.loss.clone().into_scalar();
+    let loss_per_sample = output
+        .loss_per_sample
+        .into_data()
+        .try_into_vec()
+        .expect("losses are f32");
+    let gradients = GradientsParams::from_grads(output.loss.backward(), &replica);
+    TrainedMicroBatch {
+        loss,
+        loss_per_sample,
+        gradients,
+    }
+}
+
+/// `work` on every item, each on a thread of its own; results in the items' order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    if let [only] = items {
+        return vec![work(only)];
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .iter()
+            .map(|item| scope.spawn(move || work(item)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    })
+}
+
 /// What the position in the run decides about a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepSchedule {
@@ -188,15 +225,14 @@ pub(crate) struct StepSchedule {
     pub(crate) warming_up: bool,
 }
 
-/// The masks of every sample of the step; and, where the step has one micro-batch, its patches on
-/// the device, which salience needed already.
+/// The masks of every sample of the step, in the order of the batches.
 fn step_masks(
     plan: &Plan,
     model: &Mae,
     images: &StepImages<'_>,
     loss_weights: &[f32],
     schedule: &StepSchedule,
-) -> Result<(Vec<SampleMask>, Option<Tensor<3>>)> {
+) -> Result<Vec<SampleMask>> {
     let tokens = plan.model.tokens();
     let uniforms: Vec<Vec<f32>> = images
         .samples()
@@ -210,21 +246,21 @@ fn step_masks(
             )
         })
         .collect();
-    let single = images.batches.len() == 1;
     if plan.config.mask.strategy == Strategy::Random || schedule.warming_up {
-        let patches = single.then(|| images.upload(images.batches[0].pixels()));
-        return Ok((plan.masking.random(&uniforms), patches));
+        return Ok(plan.masking.random(&uniforms));
     }
-    let encoder_model = model.valid();
-    let mut salience = Vec::with_capacity(loss_weights.len());
-    let mut last_patches = None;
-    for batch in images.batches {
-        let patches = images.upload(batch.pixels());
-        salience.extend(salience_rows(plan, &encoder_model, patches.clone())?);
-        last_patches = Some(patches);
+    let model = model.valid();
+    let indices: Vec<usize> = (0..uniforms.len()).collect();
+    let micro_batches: Vec<&[usize]> = indices.chunks(plan.micro_batch).collect();
+    let mut salience = Vec::with_capacity(indices.len());
+    for wave in micro_batches.chunks(plan.side_by_side) {
+        for rows in in_parallel(wave, |indices| {
+            salience_rows(plan, &model, images.upload(indices))
+        }) {
+            salience.extend(rows?);
+        }
     }
-    let masks = plan.masking.salient(salience, &uniforms, loss_weights);
-    Ok((masks, last_patches.filter(|_| single)))
+    Ok(plan.masking.salient(salience, &uniforms, loss_weights))
 }
 
 /// The salience of each image of a batch, read back to the host.

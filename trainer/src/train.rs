@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use sbam_loader::{Batch, Dataset, Loader, LoaderState, Receipt};
-use sbam_model::{Mae, SampleMask};
+use sbam_model::Mae;
 
 use crate::checkpoint;
 use crate::files::write_whole;
@@ -16,10 +16,11 @@ use crate::metrics::{Metrics, MetricsLine};
 use crate::optimiser::Optimiser;
 use crate::pictures::FixedSet;
 use crate::plan::Plan;
-use crate::progress::{TrainingDisplay, duration_text};
+use crate::progress::TrainingDisplay;
 use crate::run_dir::RunDir;
 use crate::schedule::Schedule;
 use crate::step::{StepReport, StepSchedule, optimiser_step};
+use crate::summary::Summary;
 use crate::tensorboard::TensorBoard;
 
 /// How a run ended.
@@ -74,7 +75,8 @@ impl Training {
             let started = Instant::now();
             let StepBatches { batches, waited } = self.next_batches()?;
             let (report, schedule) = self.train_on(&batches)?;
-            let line = self.metrics_line(&batches, &report, &schedule, started.elapsed(), waited);
+            let line =
+                MetricsLine::of_step(&batches, &report, &schedule, started.elapsed(), waited);
             let (state, receipt) = last_state(&batches)?;
             self.log(&batches, report, &line)?;
             drop(batches);
@@ -164,50 +166,6 @@ impl Training {
         Ok((report, schedule))
     }
 
-    fn metrics_line(
-        &self,
-        batches: &[Batch],
-        report: &StepReport,
-        schedule: &StepSchedule,
-        elapsed: Duration,
-        waited: Duration,
-    ) -> MetricsLine {
-        let samples = || batches.iter().flat_map(Batch::samples);
-        let counted: Vec<&SampleMask> = samples()
-            .zip(&report.masks)
-            .filter(|(sample, _)| sample.loss_weight > 0.0)
-            .map(|(_, mask)| mask)
-            .collect();
-        let ratios = || counted.iter().map(|mask| mask.mask_ratio);
-        let fractions: Vec<f64> = counted
-            .iter()
-            .filter_map(|mask| mask.salience.as_ref())
-            .map(|salience| f64::from(salience.fraction))
-            .collect();
-        let count = counted.len().max(1) as f64;
-        let step_s = elapsed.as_secs_f64().max(1e-9);
-        MetricsLine {
-            step: schedule.step,
-            epoch: schedule.epoch,
-            loss: report.loss,
-            learning_rate: schedule.learning_rate,
-            gradient_norm: report.gradient_norm,
-            mask_ratio_mean: ratios().map(f64::from).sum::<f64>() / count,
-            mask_ratio_min: ratios().reduce(f32::min).unwrap_or(0.0),
-            mask_ratio_max: ratios().reduce(f32::max).unwrap_or(0.0),
-            salient_fraction_mean: (!fractions.is_empty())
-                .then(|| fractions.iter().sum::<f64>() / fractions.len() as f64),
-            padded_token_share: report.padded_share,
-            samples_without_weight: samples().filter(|sample| sample.loss_weight <= 0.0).count(),
-            quarantined: batches
-                .last()
-                .map_or(0, |batch| batch.state().quarantine.len()),
-            images_per_s: report.masks.len() as f64 / step_s,
-            data_wait_share: waited.as_secs_f64() / step_s,
-            step_s,
-        }
-    }
-
     fn log(&mut self, batches: &[Batch], report: StepReport, line: &MetricsLine) -> Result<()> {
         if line.step.is_multiple_of(self.plan.config.log.every_steps)
             || line.step + 1 == self.total_steps
@@ -228,7 +186,7 @@ impl Training {
                     .logs(line.step, self.fixed_set.contains(sample.sample_index))
             })
             .map(|((sample, mask), loss)| crate::mask_log::SampleRow {
-                sample: sample.clone(),
+                sample: *sample,
                 key: self.dataset.sample(sample.sample_index).key.clone(),
                 mask,
                 loss,
@@ -357,65 +315,4 @@ impl Training {
 fn last_state(batches: &[Batch]) -> Result<(LoaderState, Option<Receipt>)> {
     let last = batches.last().context("a step has a batch")?;
     Ok((last.state().clone(), last.receipt().cloned()))
-}
-
-/// Figures over the steps of this start.
-struct Summary {
-    started: Instant,
-    first_loss: Option<f64>,
-    /// Loss of the last steps, smoothed.
-    last_loss: f64,
-    steps: u64,
-    images: f64,
-    busy_s: f64,
-    waited_s: f64,
-    ratio_sum: f64,
-    ratio_min: f32,
-    ratio_max: f32,
-}
-
-impl Summary {
-    fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            first_loss: None,
-            last_loss: 0.0,
-            steps: 0,
-            images: 0.0,
-            busy_s: 0.0,
-            waited_s: 0.0,
-            ratio_sum: 0.0,
-            ratio_min: f32::INFINITY,
-            ratio_max: f32::NEG_INFINITY,
-        }
-    }
-
-    fn take_up(&mut self, line: &MetricsLine, waited: Duration) {
-        self.first_loss.get_or_insert(line.loss);
-        self.last_loss = line.loss;
-        self.steps += 1;
-        self.images += line.images_per_s * line.step_s;
-        self.busy_s += line.step_s;
-        self.waited_s += waited.as_secs_f64();
-        self.ratio_sum += line.mask_ratio_mean;
-        self.ratio_min = self.ratio_min.min(line.mask_ratio_min);
-        self.ratio_max = self.ratio_max.max(line.mask_ratio_max);
-    }
-
-    fn text(&self, total_steps: u64) -> String {
-        let Some(first_loss) = self.first_loss else {
-            return format!("all {total_steps} steps were done already");
-        };
-        format!(
-            "done in {}: loss {first_loss:.4} → {:.4} · {:.1} images/s · {:.1}% of the time waiting for data · \
-             mask ratio {:.3} on average, {:.3} to {:.3}",
-            duration_text(self.started.elapsed()),
-            self.last_loss,
-            self.images / self.busy_s.max(1e-9),
-            100.0 * self.waited_s / self.busy_s.max(1e-9),
-            self.ratio_sum / self.steps as f64,
-            self.ratio_min,
-            self.ratio_max,
-        )
-    }
 }

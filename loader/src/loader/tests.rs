@@ -51,6 +51,16 @@ fn indices(batch: &Seen) -> Vec<u64> {
         .collect()
 }
 
+fn first_error(loader: &mut Loader) -> Error {
+    loop {
+        match loader.next_batch() {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the last epoch ended without an error"),
+            Err(error) => return error,
+        }
+    }
+}
+
 /// Starts a loader that must not start.
 fn refused(dataset: &Arc<Dataset>, config: LoaderConfig, state: Option<LoaderState>) -> String {
     Loader::start(Arc::clone(dataset), config, state)
@@ -525,11 +535,7 @@ fn a_shard_that_got_shorter_is_an_error_and_never_skipped() {
         ..config()
     };
     let mut loader = Loader::start(dataset, skip, None).unwrap();
-    let error = loop {
-        if let Err(error) = loader.next_batch() {
-            break error;
-        }
-    };
+    let error = first_error(&mut loader);
     assert!(matches!(error, Error::ShardRead { .. }), "{error}");
     assert!(error.to_string().contains("s-1.tar"), "{error}");
     assert!(loader.state().quarantine.is_empty());
@@ -552,7 +558,7 @@ fn bytes_that_changed_are_noticed_by_their_checksum() {
     };
     assert_eq!(run(&dataset, blind, None).len(), 4);
     let mut loader = Loader::start(dataset, config(), None).unwrap();
-    let error = (0..2).find_map(|_| loader.next_batch().err()).unwrap();
+    let error = first_error(&mut loader);
     let expected = format!("manifest says {:08x}", sample.crc32c);
     assert!(error.to_string().contains(&expected), "{error}");
 }
@@ -567,7 +573,7 @@ fn a_manifest_with_another_size_is_noticed() {
         .write(&folder.path().join(crate::Manifest::FILE_NAME))
         .unwrap();
     let mut loader = Loader::start(open(folder.path()), config(), None).unwrap();
-    let error = (0..2).find_map(|_| loader.next_batch().err()).unwrap();
+    let error = first_error(&mut loader);
     assert!(error.to_string().contains("sample k2 "), "{error}");
     assert!(
         error.to_string().contains("but the manifest says 12x9"),
@@ -592,7 +598,7 @@ fn a_panic_in_a_worker_is_an_error_and_no_shorter_epoch() {
             };
             let mut loader =
                 Loader::start_with(Arc::clone(&dataset), config, None, &fetch).unwrap();
-            let error = (0..4).find_map(|_| loader.next_batch().err()).unwrap();
+            let error = first_error(&mut loader);
             let message = error.to_string();
             assert!(matches!(error, Error::WorkerPanicked { .. }), "{message}");
             assert!(

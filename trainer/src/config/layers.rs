@@ -17,9 +17,9 @@ pub(super) fn defaults() -> Table {
 }
 
 /// Puts every value of `layer` over `base`, whose keys are the only ones known.
-pub(super) fn lay_over(base: &mut Table, layer: Table) -> Result<()> {
+pub(super) fn lay_over(base: &mut Table, layer: &Table) -> Result<()> {
     let known = flatten(base);
-    for (key, value) in flatten(&layer) {
+    for (key, value) in flatten(layer) {
         if !known.contains_key(&key) {
             bail!(
                 "unknown configuration key {key}{}",

@@ -171,10 +171,10 @@ impl Config {
         let layer: toml::Table = text
             .parse()
             .with_context(|| format!("{name} is not valid TOML"))?;
-        layers::lay_over(&mut table, layer).with_context(|| format!("in {name}"))?;
+        layers::lay_over(&mut table, &layer).with_context(|| format!("in {name}"))?;
         for assignment in overrides {
             let layer = layers::parse_assignment(assignment)?;
-            layers::lay_over(&mut table, layer)
+            layers::lay_over(&mut table, &layer)
                 .with_context(|| format!("in --set {assignment}"))?;
         }
         layers::typed(table)

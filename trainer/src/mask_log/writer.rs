@@ -53,7 +53,7 @@ impl MaskLog {
     pub(crate) fn flush(&mut self) -> Result<()> {
         let (done, wait) = bounded(1);
         self.send(Message::Flush(done))?;
-        wait.recv().or_else(|_| Err(self.failure()))
+        wait.recv().map_err(|_| self.failure())
     }
 
     /// Completes everything and ends the thread.
