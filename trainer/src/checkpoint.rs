@@ -124,7 +124,12 @@ pub(crate) fn load(
         let path = folder.join(name);
         fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let in_folder = || format!("the checkpoint {} cannot be resumed", folder.display());
+    let in_folder = || {
+        format!(
+            "the checkpoint {} cannot be resumed; remove that folder to go on from the checkpoint before it",
+            folder.display()
+        )
+    };
     let state: RunState = serde_json::from_slice(&read(STATE_FILE)?).with_context(in_folder)?;
     ensure!(
         state.version == STATE_VERSION,

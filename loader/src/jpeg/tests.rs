@@ -76,6 +76,18 @@ fn a_jpeg_cut_off_anywhere_is_an_error() {
     }
 }
 
+/// Other decoders show grey from there on, and so would ours without strict mode.
+#[test]
+fn impossible_codes_are_an_error() {
+    let mut damaged = encode(&jpeg_pixels(90, 80), 90, 80, ColorType::Rgb, |_| {});
+    let middle = usize::midpoint(scan_start(&damaged), damaged.len());
+    // Stuffed ones: no Huffman table has a code of only ones (ITU T.81, C.2).
+    for pair in damaged[middle..middle + 12].chunks_mut(2) {
+        pair.copy_from_slice(&[0xff, 0]);
+    }
+    assert_eq!(decode(&damaged).unwrap_err().kind(), "damaged");
+}
+
 fn jpeg_pixels(width: u16, height: u16) -> Vec<u8> {
     (0..u32::from(width) * u32::from(height) * 3)
         .map(|i| (i * i / 7) as u8)
