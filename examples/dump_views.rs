@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         prefetch_batches: 4,
         out_width: WIDTH as u32,
         out_height: HEIGHT as u32,
-        view: view.clone(),
+        view,
         epochs: 1,
         on_error: OnError::Error,
         verify_crc: true,
