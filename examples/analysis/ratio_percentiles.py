@@ -11,7 +11,7 @@ import polars as pl
 def ratio_percentiles(pattern):
     ratio = pl.col("mask_ratio")
     return (
-        pl.scan_parquet(pattern, hive_partitioning=False)
+        pl.scan_parquet(pattern, hive_partitioning=False, extra_columns="ignore", missing_columns="insert")
         .filter(pl.col("loss_weight") > 0)
         .group_by("epoch", "label")
         .agg(

@@ -250,8 +250,7 @@ fn shards_in(folder: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     if shards.is_empty() {
         return Err(Error::Data {
             spec: spec.to_owned(),
-            problem: "the folder holds no .tar shards; if it holds photographs, make shards of them with \
-                      shard_imagenet first"
+            problem: "the folder holds no .tar shards; photographs must be .jpg or .jpeg files"
                 .to_owned(),
         });
     }

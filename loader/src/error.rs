@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// Shards and manifest tell different stories.
     #[error(
-        "shard {shard} does not agree with {}: {problem}; run `shards index` to describe the shards anew",
+        "shard {shard} does not agree with {}: {problem}; remove the manifest, and the shards are described anew",
         manifest.display()
     )]
     ShardDisagrees {
@@ -40,7 +40,7 @@ pub enum Error {
     },
 
     /// A manifest that is not readable as Parquet.
-    #[error("manifest {} is not a readable Parquet file: {reason}; run `shards index` to make it anew", path.display())]
+    #[error("manifest {} is not a readable Parquet file: {reason}; remove it, and it is made anew", path.display())]
     ManifestFile {
         /// The manifest.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum Error {
         found: String,
     },
     /// A manifest whose file metadata is missing or wrong.
-    #[error("manifest {}, metadata {key}: {problem}; run `shards index` to make it anew", path.display())]
+    #[error("manifest {}, metadata {key}: {problem}; remove it, and it is made anew", path.display())]
     ManifestMetadata {
         /// The manifest.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum Error {
     },
     /// A sample whose photograph cannot be used.
     #[error(
-        "shard {shard}, sample {key} at byte {offset}: {problem}; skip such samples with on_error = \"skip\""
+        "shard {shard}, sample {key} at byte {offset}: {problem}; skip such samples with data.on_error = \"skip\""
     )]
     Sample {
         /// The shard.
@@ -167,7 +167,7 @@ pub enum Error {
     },
     /// A resume state that belongs to another run.
     #[error(
-        "cannot resume: {what} is {state} in the saved loader state but {config} now; use the same data and settings, or start a new run from its weights"
+        "cannot resume: {what} is {state} in the saved loader state but {config} now; use the same data and settings, or start a new run"
     )]
     StateDiffers {
         /// What differs.

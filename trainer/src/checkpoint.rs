@@ -105,7 +105,7 @@ pub(crate) fn save(
     sync_folder(checkpoints)?;
 
     let steps = saved_steps(checkpoints)?;
-    for old in steps.iter().rev().skip(keep_last.max(1)) {
+    for old in steps.iter().rev().skip(keep_last) {
         remove_folder(&folder_of_step(checkpoints, *old))?;
     }
     Ok(())
@@ -120,15 +120,17 @@ pub(crate) fn load(
     device: &Device,
 ) -> Result<(Mae, RunState)> {
     let folder = folder_of_step(checkpoints, step);
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
-    };
     let in_folder = || {
         format!(
             "the checkpoint {} cannot be resumed; remove that folder to go on from the checkpoint before it",
             folder.display()
         )
+    };
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read(&path)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .with_context(in_folder)
     };
     let state: RunState = serde_json::from_slice(&read(STATE_FILE)?).with_context(in_folder)?;
     ensure!(

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::DEFAULT_TOML;
 use crate::forward::{ForwardArguments, forward};
 use crate::run::{RunArguments, run};
+use crate::say;
 
 /// Pre-trains Vision Transformers by masked image modelling with salience-based adaptive masking.
 #[derive(Debug, Parser)]
@@ -42,8 +43,9 @@ struct Run {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// cpu, or with the feature of that name: cuda, cuda:1, wgpu, vulkan
-    #[arg(long, default_value = "cpu", value_name = "NAME")]
-    device: String,
+    /// [default: cpu; with --resume, the run's own]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
     /// Go on with the run in this folder, exactly where its last checkpoint stands
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
@@ -78,7 +80,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say::note(&format!("error: {}", chain_text(&error)));
             ExitCode::FAILURE
         }
     }
@@ -129,4 +131,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The chain of causes as one line; a cause that its consequence already quotes is not said twice.
+fn chain_text(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.ends_with(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }

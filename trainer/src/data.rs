@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use sbam_loader::Dataset;
@@ -12,6 +11,7 @@ use sbam_tools::{
 };
 
 use crate::progress::PreparationBar;
+use crate::stop::Stop;
 
 /// The name of the generated data set.
 const BUILTIN: &str = "builtin";
@@ -21,17 +21,17 @@ const BUILTIN: &str = "builtin";
 ///
 /// # Errors
 /// If it cannot be read, or `stop` becomes true meanwhile.
-pub(crate) fn open(train: &str, stop: &AtomicBool) -> Result<Arc<Dataset>> {
+pub(crate) fn open(train: &str, stop: &Stop) -> Result<Arc<Dataset>> {
     let cache = default_cache_dir()?;
     let folder: Option<PathBuf> = if train == BUILTIN {
         let mut bar = PreparationBar::new("making the built-in data set", "images");
-        Some(builtin_dataset(&cache, stop, &mut |done, total| {
+        Some(builtin_dataset(&cache, stop.flag(), &mut |done, total| {
             bar.update(done, total);
         })?)
     } else if Path::new(train).is_dir() && looks_like_image_folder(Path::new(train)) {
         let mut bar = PreparationBar::new("packing the photographs into shards, once", "images");
         let packed =
-            pack_image_folder_into_cache(Path::new(train), &cache, stop, &mut |progress| {
+            pack_image_folder_into_cache(Path::new(train), &cache, stop.flag(), &mut |progress| {
                 if let Progress::Packing {
                     images,
                     images_total,
@@ -56,7 +56,17 @@ pub(crate) fn open(train: &str, stop: &AtomicBool) -> Result<Arc<Dataset>> {
         |folder| folder.to_string_lossy().into_owned(),
     );
     let mut bar = PreparationBar::new("indexing shards without a manifest, once", "bytes");
-    let dataset = Dataset::open(&spec, &cache, &mut |done, total| bar.update(done, total))
+    let dataset = stop
+        .interruptible(|| Dataset::open(&spec, &cache, &mut |done, total| bar.update(done, total)))
         .with_context(|| format!("data.train = {train:?}"))?;
     Ok(Arc::new(dataset))
+}
+
+/// `data.train` so that it means the same from any folder.
+pub(crate) fn absolute(train: &str) -> Result<String> {
+    if train == BUILTIN {
+        return Ok(train.to_owned());
+    }
+    let path = std::path::absolute(train).with_context(|| format!("data.train = {train:?}"))?;
+    Ok(path.to_string_lossy().into_owned())
 }

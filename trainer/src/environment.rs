@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::files::write_whole;
 
+/// As pinned in `Cargo.toml`.
+const BURN_VERSION: &str = "0.22.1";
+
 /// Facts about the run that do not come from its configuration.
 pub(crate) struct Facts<'a> {
     pub(crate) device: &'a str,
@@ -20,21 +23,35 @@ pub(crate) struct Facts<'a> {
     pub(crate) total_steps: u64,
 }
 
+/// What each start recorded, the oldest first; none where there is no file yet.
+fn read_starts(path: &Path) -> Result<Vec<Value>> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let value: Value = serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is not valid JSON", path.display()))?;
+            Ok(value["starts"].as_array().cloned().unwrap_or_default())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// What the last start recorded under a key, for example `device`.
+pub(crate) fn last_start(path: &Path, key: &str) -> Result<Option<String>> {
+    let starts = read_starts(path)?;
+    Ok(starts
+        .last()
+        .and_then(|start| start[key].as_str())
+        .map(ToOwned::to_owned))
+}
+
 /// Adds this start to `environment.json`: an object with a list `starts`, the oldest first.
 pub(crate) fn record_start(path: &Path, facts: &Facts<'_>) -> Result<()> {
-    let mut starts = match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice::<Value>(&bytes)
-            .with_context(|| format!("{} is not valid JSON", path.display()))?["starts"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-    };
+    let mut starts = read_starts(path)?;
     starts.push(json!({
         "first_step": facts.first_step,
         "sbam_version": env!("CARGO_PKG_VERSION"),
-        "burn_version": "0.22.1",
+        "burn_version": BURN_VERSION,
         "command_line": std::env::args().collect::<Vec<_>>(),
         "device": facts.device,
         "operating_system": std::env::consts::OS,

@@ -33,6 +33,7 @@ mod progress;
 mod ranks;
 mod run;
 mod run_dir;
+mod say;
 mod schedule;
 mod step;
 mod stop;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{
     AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer,
@@ -47,13 +47,20 @@ impl Optimiser {
 
     /// One update of every parameter that has a gradient; returns the model and the gradient's
     /// global norm before clipping.
+    ///
+    /// # Errors
+    /// If the gradient is not finite; nothing is updated.
     pub(crate) fn step(
         &mut self,
         model: Mae,
         gradients: GradientsParams,
         learning_rate: f64,
-    ) -> (Mae, f64) {
+    ) -> Result<(Mae, f64)> {
         let norm = global_norm(&model, &gradients);
+        ensure!(
+            norm.is_finite(),
+            "the gradient is not finite; lower optim.blr, or set optim.clip_norm"
+        );
         let scale =
             (self.clip_norm > 0.0 && norm > self.clip_norm).then(|| self.clip_norm / (norm + 1e-6));
         let mut update = Update {
@@ -63,7 +70,7 @@ impl Optimiser {
             scale,
             path: Vec::new(),
         };
-        (model.map(&mut update), norm)
+        Ok((model.map(&mut update), norm))
     }
 
     /// The moments as arrays `NAME.exp_avg` and `NAME.exp_avg_sq`, and the number of updates.

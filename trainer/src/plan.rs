@@ -6,17 +6,21 @@ use sbam_augment::{RandomResizedCrop, TrainView};
 use sbam_loader::LoaderConfig;
 use sbam_model::{ImageSize, MaeConfig, Masking, Preset, is_cpu};
 
-use crate::config::{Config, ModelConfig, OnError};
+use crate::config::{Config, ModelConfig, OnError, OptimConfig};
 use crate::mask_log::MaskLogPolicy;
 use crate::ranks::Ranks;
 
 /// Kept lengths are multiples of this on a GPU, so that few shapes occur.
 const GPU_LENGTH_MULTIPLE: usize = 8;
 
-/// On the CPU this many samples go through the model together, and as many of these micro-batches side
-/// by side as there are cores: most operations of a small model run on one core. A fixed number, so
-/// that results do not depend on the cores.
-const CPU_MICRO_BATCH: usize = 8;
+/// Up to this width most operations of a model run on one core. On the CPU such a model takes
+/// `SMALL_MICRO_BATCH` samples at a time, several of these micro-batches side by side; the number is
+/// fixed, so that results do not depend on the cores. A wider model keeps all cores busy by itself, and
+/// takes one micro-batch of `data.batch_size` samples after the other, to bound memory.
+const SMALL_MODEL_DIM: usize = 256;
+const SMALL_MICRO_BATCH: usize = 8;
+/// Each holds the activations and gradients of a small model: some ten to a hundred megabytes.
+const MOST_SIDE_BY_SIDE: usize = 16;
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -59,10 +63,10 @@ impl Plan {
             0 => GPU_LENGTH_MULTIPLE,
             multiple => multiple,
         };
-        let (micro_batch, side_by_side) = if is_cpu(device) {
+        let (micro_batch, side_by_side) = if is_cpu(device) && model.dim <= SMALL_MODEL_DIM {
             (
-                config.data.batch_size.min(CPU_MICRO_BATCH),
-                available_cores(),
+                config.data.batch_size.min(SMALL_MICRO_BATCH),
+                available_cores().min(MOST_SIDE_BY_SIDE),
             )
         } else {
             (config.data.batch_size, 1)
@@ -175,6 +179,15 @@ fn check_ranges(config: &Config) -> Result<()> {
         "data.batch_size = 0: must be at least 1"
     );
     ensure!(
+        (0.0..=1.0).contains(&data.max_skipped_share),
+        "data.max_skipped_share = {}: must lie between 0 and 1",
+        data.max_skipped_share
+    );
+    ensure!(
+        config.checkpoint.keep_last >= 1,
+        "checkpoint.keep_last = 0: must be at least 1"
+    );
+    ensure!(
         data.prefetch_batches >= 1,
         "data.prefetch_batches = 0: must be at least 1"
     );
@@ -213,6 +226,32 @@ fn check_ranges(config: &Config) -> Result<()> {
         "mask.warmup_epochs = {}: must not be negative",
         mask.warmup_epochs
     );
+    check_optim(optim)?;
+    ensure!(
+        train.epochs > 0 || train.steps > 0,
+        "train.epochs and train.steps are both 0: set one of them"
+    );
+    if train.precision != "f32" {
+        bail!(
+            "train.precision = {:?}: only \"f32\" is supported (\"bf16\" is reserved)",
+            train.precision
+        );
+    }
+    ensure!(
+        log.every_steps >= 1,
+        "log.every_steps = 0: must be at least 1"
+    );
+    let view = TrainView {
+        crop: RandomResizedCrop {
+            scale: augment.scale,
+            ratio: augment.ratio,
+        },
+        hflip: augment.hflip,
+    };
+    view.check().context("[augment]")
+}
+
+fn check_optim(optim: &OptimConfig) -> Result<()> {
     for beta in optim.betas {
         ensure!(
             (0.0..1.0).contains(&beta),
@@ -236,28 +275,7 @@ fn check_ranges(config: &Config) -> Result<()> {
         optim.lr > 0.0 || optim.blr > 0.0,
         "optim.lr and optim.blr are both 0: set one of them"
     );
-    ensure!(
-        train.epochs > 0 || train.steps > 0,
-        "train.epochs and train.steps are both 0: set one of them"
-    );
-    if train.precision != "f32" {
-        bail!(
-            "train.precision = {:?}: only \"f32\" is supported (\"bf16\" is reserved)",
-            train.precision
-        );
-    }
-    ensure!(
-        log.every_steps >= 1,
-        "log.every_steps = 0: must be at least 1"
-    );
-    let view = TrainView {
-        crop: RandomResizedCrop {
-            scale: augment.scale,
-            ratio: augment.ratio,
-        },
-        hflip: augment.hflip,
-    };
-    view.check().context("[augment]")
+    Ok(())
 }
 
 #[cfg(test)]

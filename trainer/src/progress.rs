@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::metrics::MetricsLine;
+use crate::say;
 
 /// Time between plain lines where standard error is no terminal.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(5);
@@ -48,7 +49,7 @@ impl PreparationBar {
                 .is_none_or(|last| last.elapsed() >= PLAIN_LINE_EVERY)
         {
             self.last_line = Some(Instant::now());
-            eprintln!("{}: {done} of {total} {}", self.what, self.unit);
+            say::note(&format!("{}: {done} of {total} {}", self.what, self.unit));
         }
     }
 }
@@ -131,7 +132,7 @@ impl TrainingDisplay {
                 .is_none_or(|last| last.elapsed() >= PLAIN_LINE_EVERY)
         {
             self.last_line = Some(Instant::now());
-            eprintln!("{text}");
+            say::note(&text);
         }
     }
 
@@ -139,7 +140,7 @@ impl TrainingDisplay {
     pub(crate) fn note(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => say::note(text),
         }
     }
 

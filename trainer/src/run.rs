@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -13,18 +12,19 @@ use sbam_tools::Interrupted;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint;
-use crate::config::{Config, Difference, differences};
+use crate::config::{Config, Difference, OnError, differences};
 use crate::data;
 use crate::device::device_of_name;
-use crate::environment::{Facts, record_start};
+use crate::environment::{Facts, last_start, record_start};
 use crate::mask_log::{LogContext, MaskLog};
 use crate::metrics::Metrics;
 use crate::optimiser::Optimiser;
 use crate::pictures::FixedSet;
 use crate::plan::Plan;
 use crate::run_dir::RunDir;
+use crate::say;
 use crate::schedule::Schedule;
-use crate::stop::{STOPPED_EXIT_CODE, stop_flag};
+use crate::stop::{STOPPED_EXIT_CODE, Stop};
 use crate::tensorboard::TensorBoard;
 use crate::train::{Ending, Training};
 
@@ -35,13 +35,16 @@ pub(crate) struct RunArguments {
     pub(crate) data: Option<String>,
     pub(crate) overrides: Vec<String>,
     pub(crate) out: Option<PathBuf>,
-    pub(crate) device: String,
+    /// Without one: the device of the run that goes on, else the CPU.
+    pub(crate) device: Option<String>,
     pub(crate) resume: Option<PathBuf>,
 }
 
-/// Keys that a resume may change: they alter neither the weights nor what is logged.
-const CHANGEABLE: [&str; 6] = [
-    "data.train", // the data set itself is compared by its manifest
+/// Keys that a resume may change: they alter nothing about the steps so far.
+const CHANGEABLE: [&str; 8] = [
+    "data.train",    // the data set itself is compared by its manifest
+    "data.on_error", // so that a run that met a bad image can go on; the steps so far had none
+    "data.max_skipped_share",
     "data.threads",
     "data.prefetch_batches",
     "data.verify_checksums",
@@ -51,14 +54,14 @@ const CHANGEABLE: [&str; 6] = [
 
 /// Runs, and returns the exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<u8> {
-    let stop = stop_flag()?;
+    let stop = Stop::listen()?;
     match prepare(arguments, &stop) {
         Ok(mut training) => match training.run(&stop)? {
             Ending::Finished => Ok(0),
             Ending::Stopped => Ok(STOPPED_EXIT_CODE),
         },
         Err(error) if error.is::<Interrupted>() => {
-            eprintln!("stopped before training began; nothing was written to a run folder");
+            say::note("stopped before training began; nothing was written to a run folder");
             Ok(STOPPED_EXIT_CODE)
         }
         Err(error) => Err(error),
@@ -66,41 +69,47 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<u8> {
 }
 
 /// Everything up to the first step: checks come first, the run folder last.
-fn prepare(arguments: &RunArguments, stop: &Arc<AtomicBool>) -> Result<Training> {
+fn prepare(arguments: &RunArguments, stop: &Stop) -> Result<Training> {
     let config = read_config(arguments)?;
-    let device = device_of_name(&arguments.device)?;
-    let plan = Plan::new(config, &device)?;
+    let device_name = device_name(arguments)?;
+    let device = device_of_name(&device_name)?;
+    let mut plan = Plan::new(config, &device)?;
     // Before anything long: a folder that cannot be used is said at once.
     if let (None, Some(out)) = (&arguments.resume, &arguments.out) {
         refuse_used_folder(out)?;
     }
     let dataset = data::open(&plan.config.data.train, stop)?;
-    let config_hash = hash_of(&plan.config)?;
-
-    let train_device = device.clone().autodiff();
-    let model = Mae::new(&plan.model, plan.config.seed, &train_device)?;
-    let optimiser = Optimiser::new(&plan.config.optim);
-    match &arguments.resume {
-        None => start(
-            arguments,
-            plan,
-            dataset,
-            &config_hash,
-            device,
-            model,
-            optimiser,
-        ),
-        Some(folder) => resume(
-            folder,
-            arguments,
-            plan,
-            dataset,
-            &config_hash,
-            device,
-            model,
-            optimiser,
-        ),
+    if stop.is_requested() {
+        return Err(Interrupted.into());
     }
+    plan.config.data.train = data::absolute(&plan.config.data.train)?;
+    let model = Mae::new(&plan.model, plan.config.seed, &device.clone().autodiff())?;
+    let prepared = Prepared {
+        config_hash: hash_of(&plan.config)?,
+        optimiser: Optimiser::new(&plan.config.optim),
+        plan,
+        dataset,
+        device_name,
+        device,
+        model,
+    };
+    match &arguments.resume {
+        None => prepared.start(arguments),
+        Some(folder) => prepared.resume(folder),
+    }
+}
+
+/// The device that is asked for, or that the run to go on had.
+fn device_name(arguments: &RunArguments) -> Result<String> {
+    let before = match &arguments.resume {
+        Some(folder) => last_start(&RunDir::environment_of(folder), "device")?,
+        None => None,
+    };
+    Ok(arguments
+        .device
+        .clone()
+        .or(before)
+        .unwrap_or_else(|| "cpu".to_owned()))
 }
 
 /// The configuration of a new run, or of the run that goes on.
@@ -159,163 +168,148 @@ fn refuse_used_folder(out: &Path) -> Result<()> {
     Ok(())
 }
 
-fn start(
-    arguments: &RunArguments,
+/// What a run is made of, checked, before it has a folder.
+struct Prepared {
     plan: Plan,
     dataset: Arc<Dataset>,
-    config_hash: &str,
+    config_hash: String,
+    device_name: String,
     device: Device,
     model: Mae,
     optimiser: Optimiser,
-) -> Result<Training> {
-    let loader = Loader::start(Arc::clone(&dataset), plan.loader(), None)?;
-    let run_dir = RunDir::create(
-        arguments.out.as_deref(),
-        &plan.config,
-        arguments.config.as_deref(),
-    )?;
-    assemble(Parts {
-        arguments,
-        plan,
-        dataset,
-        config_hash,
-        device,
-        model,
-        optimiser,
-        loader,
-        run_dir,
-        first_step: 0,
-    })
 }
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the parts of a run, each checked before"
-)]
-fn resume(
-    folder: &Path,
-    arguments: &RunArguments,
-    plan: Plan,
-    dataset: Arc<Dataset>,
-    config_hash: &str,
-    device: Device,
-    model: Mae,
-    mut optimiser: Optimiser,
-) -> Result<Training> {
-    let run_dir = RunDir::open(folder)?;
-    let (model, first_step, state) = match checkpoint::saved_steps(&run_dir.checkpoints())?.last() {
-        Some(step) => {
-            let (model, state) = checkpoint::load(
-                &run_dir.checkpoints(),
-                *step,
-                model,
-                &mut optimiser,
-                &device,
-            )?;
-            (model, state.step, Some(state.loader))
+impl Prepared {
+    /// A new run in a folder of its own.
+    fn start(self, arguments: &RunArguments) -> Result<Training> {
+        let loader = Loader::start(Arc::clone(&self.dataset), self.plan.loader(), None)?;
+        // Read before the folder is made: data that cannot be read leaves no folder.
+        let fixed_set = self.fixed_set()?;
+        let run_dir = RunDir::create(
+            arguments.out.as_deref(),
+            &self.plan.config,
+            arguments.config.as_deref(),
+        )?;
+        self.assemble(loader, fixed_set, run_dir, 0)
+    }
+
+    /// The run in `folder`, from its last checkpoint on.
+    fn resume(mut self, folder: &Path) -> Result<Training> {
+        let run_dir = RunDir::open(folder)?;
+        let known_data = last_start(&run_dir.environment(), "data_manifest_hash")?;
+        if let Some(known) = known_data.filter(|known| known != self.dataset.hash()) {
+            bail!(
+                "{} cannot go on with other data: its manifest hash was {known} and would be {}",
+                folder.display(),
+                self.dataset.hash()
+            );
         }
-        // Stopped before the first checkpoint: the run begins anew, in its own folder.
-        None => (model, 0, None),
-    };
-    let epoch = state.as_ref().map_or(0, |state| state.epoch);
-    let loader = Loader::start(Arc::clone(&dataset), plan.loader(), state)
-        .with_context(|| format!("{} cannot go on with this data", folder.display()))?;
-    run_dir.forget_steps_from(first_step)?;
-    run_dir.forget_receipts_from(epoch)?;
-    assemble(Parts {
-        arguments,
-        plan,
-        dataset,
-        config_hash,
-        device,
-        model,
-        optimiser,
-        loader,
-        run_dir,
-        first_step,
-    })
-}
+        let (first_step, state) = match checkpoint::saved_steps(&run_dir.checkpoints())?.last() {
+            Some(step) => {
+                let (model, state) = checkpoint::load(
+                    &run_dir.checkpoints(),
+                    *step,
+                    self.model,
+                    &mut self.optimiser,
+                    &self.device,
+                )?;
+                self.model = model;
+                (state.step, Some(state.loader))
+            }
+            // Stopped before the first checkpoint: the run begins anew, in its own folder.
+            None => (0, None),
+        };
+        let epoch = state.as_ref().map_or(0, |state| state.epoch);
+        let loader = Loader::start(Arc::clone(&self.dataset), self.plan.loader(), state)
+            .with_context(|| format!("{} cannot go on with this data", folder.display()))?;
+        run_dir.forget_steps_from(first_step)?;
+        run_dir.forget_receipts_from(epoch)?;
+        // The data may have moved: from here on the run knows its new place.
+        run_dir.write_resolved(&self.plan.config)?;
+        let fixed_set = self.fixed_set()?;
+        self.assemble(loader, fixed_set, run_dir, first_step)
+    }
 
-struct Parts<'a> {
-    arguments: &'a RunArguments,
-    plan: Plan,
-    dataset: Arc<Dataset>,
-    config_hash: &'a str,
-    device: Device,
-    model: Mae,
-    optimiser: Optimiser,
-    loader: Loader,
-    run_dir: RunDir,
-    first_step: u64,
-}
+    fn fixed_set(&self) -> Result<FixedSet> {
+        FixedSet::read(
+            &self.dataset,
+            self.plan.config.log.pictures,
+            self.plan.height_width(),
+        )
+    }
 
-fn assemble(parts: Parts<'_>) -> Result<Training> {
-    let Parts {
-        arguments,
-        plan,
-        dataset,
-        config_hash,
-        device,
-        model,
-        optimiser,
-        loader,
-        run_dir,
-        first_step,
-    } = parts;
-    let steps_per_epoch = loader.steps_per_epoch();
-    let train = &plan.config.train;
-    let total_steps = if train.steps > 0 {
-        train.steps
-    } else {
-        train.epochs * steps_per_epoch
-    };
-    let schedule = Schedule::new(
-        &plan.config.optim,
-        plan.global_batch,
-        steps_per_epoch,
-        total_steps,
-    );
-    record_start(
-        &run_dir.environment(),
-        &Facts {
-            device: &arguments.device,
-            first_step,
-            parameters: model.num_params(),
-            images: dataset.len(),
-            manifest_hash: dataset.hash(),
+    fn assemble(
+        self,
+        loader: Loader,
+        fixed_set: FixedSet,
+        run_dir: RunDir,
+        first_step: u64,
+    ) -> Result<Training> {
+        let Self {
+            plan,
+            dataset,
             config_hash,
-            global_batch: plan.global_batch,
+            device_name,
+            device,
+            model,
+            optimiser,
+        } = self;
+        let steps_per_epoch = loader.steps_per_epoch();
+        let train = &plan.config.train;
+        let total_steps = if train.steps > 0 {
+            train.steps
+        } else {
+            train.epochs * steps_per_epoch
+        };
+        let schedule = Schedule::new(
+            &plan.config.optim,
+            plan.global_batch,
             steps_per_epoch,
             total_steps,
-        },
-    )?;
-    let context = LogContext {
-        grid: plan.model.grid(),
-        config_hash: config_hash.to_owned(),
-        rank: plan.ranks.rank,
-        with_salience: plan.config.log.salience,
-    };
-    let fixed_set = FixedSet::read(&dataset, plan.config.log.pictures, plan.height_width())?;
-    let mask_log = MaskLog::start(run_dir.masks(), context)?;
-    let metrics = Metrics::open(&run_dir.metrics())?;
-    let tensorboard = TensorBoard::create(run_dir.root())?;
-    Ok(Training {
-        plan,
-        device,
-        dataset,
-        loader,
-        model: Some(model),
-        optimiser,
-        schedule,
-        run_dir,
-        mask_log: Some(mask_log),
-        metrics,
-        tensorboard,
-        fixed_set,
-        step: first_step,
-        total_steps,
-        steps_per_epoch,
-    })
+        );
+        record_start(
+            &run_dir.environment(),
+            &Facts {
+                device: &device_name,
+                first_step,
+                parameters: model.num_params(),
+                images: dataset.len(),
+                manifest_hash: dataset.hash(),
+                config_hash: &config_hash,
+                global_batch: plan.global_batch,
+                steps_per_epoch,
+                total_steps,
+            },
+        )?;
+        let context = LogContext {
+            grid: plan.model.grid(),
+            config_hash,
+            rank: plan.ranks.rank,
+            with_salience: plan.config.log.salience,
+        };
+        let mask_log = MaskLog::start(run_dir.masks(), context)?;
+        let metrics = Metrics::open(&run_dir.metrics())?;
+        let tensorboard = TensorBoard::create(run_dir.root())?;
+        let resume_point = loader.state().clone();
+        Ok(Training {
+            plan,
+            device,
+            dataset,
+            loader,
+            resume_point,
+            model: Some(model),
+            optimiser,
+            schedule,
+            run_dir,
+            mask_log: Some(mask_log),
+            metrics,
+            tensorboard,
+            fixed_set,
+            step: first_step,
+            total_steps,
+            steps_per_epoch,
+        })
+    }
 }
 
 /// Hash of the configuration, without the keys that a resume may change.
@@ -323,6 +317,8 @@ fn hash_of(config: &Config) -> Result<String> {
     let mut significant = config.clone();
     significant.data.train.clear();
     significant.data.threads = 0;
+    significant.data.on_error = OnError::Error;
+    significant.data.max_skipped_share = 0.0;
     significant.data.prefetch_batches = 0;
     significant.data.verify_checksums = false;
     significant.checkpoint.every_steps = 0;

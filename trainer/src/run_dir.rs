@@ -40,10 +40,11 @@ impl RunDir {
             }
             None => first_free_folder(Path::new("runs"))?,
         };
+        // What a start that was killed at once leaves (a lock, an unfinished file) does not count.
         let is_empty = fs::read_dir(&root)
             .with_context(|| format!("cannot list {}", root.display()))?
-            .next()
-            .is_none();
+            .flatten()
+            .all(|entry| entry.file_name().to_string_lossy().starts_with('.'));
         if root.join(RESOLVED_CONFIG).exists() {
             bail!(
                 "{0} already holds a run; continue it with `trainer run --resume {0}`, or choose another --out",
@@ -63,11 +64,9 @@ impl RunDir {
             }
             None => BUILTIN_TOML.as_bytes().to_vec(),
         };
+        // First the file that makes the folder a run's: from here on it can be resumed.
+        run.write_resolved(config)?;
         write_whole(&run.root.join("config.toml"), &given)?;
-        write_whole(
-            &run.root.join(RESOLVED_CONFIG),
-            config.to_toml()?.as_bytes(),
-        )?;
         Ok(run)
     }
 
@@ -125,7 +124,20 @@ impl RunDir {
     }
 
     pub(crate) fn environment(&self) -> PathBuf {
-        self.root.join("environment.json")
+        Self::environment_of(&self.root)
+    }
+
+    /// Where the starts of the run in a folder are recorded.
+    pub(crate) fn environment_of(root: &Path) -> PathBuf {
+        root.join("environment.json")
+    }
+
+    /// Writes the configuration with every default in place.
+    pub(crate) fn write_resolved(&self, config: &Config) -> Result<()> {
+        write_whole(
+            &self.root.join(RESOLVED_CONFIG),
+            config.to_toml()?.as_bytes(),
+        )
     }
 
     pub(crate) fn picture(&self, step: u64) -> PathBuf {

@@ -100,6 +100,11 @@ pub(crate) fn optimiser_step(
         .zip(&loss_weights)
         .map(|(sample, weight)| LossWeights::count(reduction, sample.mask.n_masked(), *weight))
         .sum();
+    ensure!(
+        loss_weights.iter().any(|weight| *weight > 0.0),
+        "no image of step {} could be decoded",
+        schedule.step
+    );
     let factors = LossWeights::new(reduction, plan.ranks.sum_count(local_total));
 
     let mut accumulated = GradientsAccumulator::new();
@@ -134,7 +139,8 @@ pub(crate) fn optimiser_step(
             accumulated.accumulate(&model, trained.gradients);
         }
     }
-    let (model, gradient_norm) = optimiser.step(model, accumulated.grads(), schedule.learning_rate);
+    let (model, gradient_norm) =
+        optimiser.step(model, accumulated.grads(), schedule.learning_rate)?;
     let padded_share = padded_token_share(
         &micro_batches,
         &n_keep,

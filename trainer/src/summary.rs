@@ -9,7 +9,7 @@ use crate::progress::duration_text;
 pub(crate) struct Summary {
     started: Instant,
     first_loss: Option<f64>,
-    /// Loss of the last steps, smoothed.
+    /// Loss of the last step.
     last_loss: f64,
     steps: u64,
     images: f64,

@@ -1,7 +1,6 @@
 //! The training loop: batches in, steps, logs and checkpoints out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -18,8 +17,10 @@ use crate::pictures::FixedSet;
 use crate::plan::Plan;
 use crate::progress::TrainingDisplay;
 use crate::run_dir::RunDir;
+use crate::say;
 use crate::schedule::Schedule;
 use crate::step::{StepReport, StepSchedule, optimiser_step};
+use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::tensorboard::TensorBoard;
 
@@ -39,6 +40,8 @@ pub(crate) struct Training {
     pub(crate) device: Device,
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) loader: Loader,
+    /// Where the loader goes on after the last completed step.
+    pub(crate) resume_point: LoaderState,
     /// Present but for the moment in which a step consumes it.
     pub(crate) model: Option<Mae>,
     pub(crate) optimiser: Optimiser,
@@ -62,24 +65,34 @@ struct StepBatches {
 
 impl Training {
     /// Trains to the end, or until `stop` is set; saves either way.
-    pub(crate) fn run(&mut self, stop: &AtomicBool) -> Result<Ending> {
+    pub(crate) fn run(&mut self, stop: &Stop) -> Result<Ending> {
         let first_step = self.step;
         let mut display = TrainingDisplay::new(first_step, self.total_steps);
         display.note(&self.opening());
         if first_step == 0 {
             self.write_pictures()?;
         }
+        stop.training_begins();
         let mut summary = Summary::new();
-        let mut saved_at = (first_step > 0).then_some(first_step);
-        while self.step < self.total_steps && !stop.load(Ordering::SeqCst) {
+        let mut saved_at = first_step;
+        let mut data_error = None;
+        while self.step < self.total_steps && !stop.is_requested() {
             let started = Instant::now();
-            let StepBatches { batches, waited } = self.next_batches()?;
+            let StepBatches { batches, waited } = match self.next_batches() {
+                Ok(batches) => batches,
+                Err(error) => {
+                    // The steps so far are sound: they are saved before the run ends.
+                    data_error = Some(error);
+                    break;
+                }
+            };
             let (report, schedule) = self.train_on(&batches)?;
             let line =
                 MetricsLine::of_step(&batches, &report, &schedule, started.elapsed(), waited);
             let (state, receipt) = last_state(&batches)?;
             self.log(&batches, report, &line)?;
             drop(batches);
+            self.resume_point = state;
             summary.take_up(&line, waited);
             display.step(&line);
             self.step += 1;
@@ -87,33 +100,36 @@ impl Training {
                 self.record_receipt(&receipt)?;
             }
             if self.step.is_multiple_of(self.checkpoint_every()) || self.step == self.total_steps {
-                self.save(&state)?;
-                saved_at = Some(self.step);
+                self.save()?;
+                saved_at = self.step;
             }
         }
-        let ending = if self.step < self.total_steps {
-            Ending::Stopped
-        } else {
-            Ending::Finished
-        };
-        if saved_at != Some(self.step) && self.step > first_step {
-            let state = self.loader.state().clone();
-            self.save(&state)?;
+        if saved_at != self.step {
+            self.save()?;
         }
         if let Some(mask_log) = self.mask_log.take() {
             mask_log.finish()?;
         }
         drop(display);
-        match ending {
-            Ending::Finished => println!("{}", self.closing(&summary)),
-            Ending::Stopped => println!(
-                "stopped after step {} of {}; continue with\n  trainer run --resume {}",
+        if let Some(error) = data_error {
+            return Err(error.context(format!(
+                "stopped after step {} of {}, which is saved in {}",
                 self.step,
                 self.total_steps,
                 self.run_dir.root().display()
-            ),
+            )));
         }
-        Ok(ending)
+        if self.step == self.total_steps {
+            say::result(&self.closing(&summary));
+            return Ok(Ending::Finished);
+        }
+        say::result(&format!(
+            "stopped after step {} of {}; continue with\n  trainer run --resume {}",
+            self.step,
+            self.total_steps,
+            self.run_dir.root().display()
+        ));
+        Ok(Ending::Stopped)
     }
 
     fn checkpoint_every(&self) -> u64 {
@@ -136,10 +152,33 @@ impl Training {
                 ),
             }
         }
+        if let Some(last) = batches.last() {
+            self.check_skipped(last.state().quarantine.len())?;
+        }
         Ok(StepBatches {
             batches,
             waited: started.elapsed(),
         })
+    }
+
+    /// With `data.on_error = "skip"`: more bad samples than the budget are an error of their own.
+    fn check_skipped(&self, skipped: usize) -> Result<()> {
+        let budget = self.plan.config.data.max_skipped_share * self.dataset.len() as f64;
+        if skipped as f64 <= budget.max(1.0) {
+            return Ok(());
+        }
+        let last = self.loader.state().quarantine.last();
+        let example = last.map_or_else(String::new, |bad| {
+            format!(
+                "; the last: shard {}, sample {}: {}",
+                bad.shard, bad.key, bad.reason
+            )
+        });
+        bail!(
+            "{skipped} images could not be decoded, more than data.max_skipped_share = {} of {}{example}",
+            self.plan.config.data.max_skipped_share,
+            self.dataset.len()
+        )
     }
 
     fn train_on(&mut self, batches: &[Batch]) -> Result<(StepReport, StepSchedule)> {
@@ -200,7 +239,7 @@ impl Training {
     }
 
     /// Saves everything: the logs first, the checkpoint last, so that it never runs ahead of them.
-    fn save(&mut self, state: &LoaderState) -> Result<()> {
+    fn save(&mut self) -> Result<()> {
         if !self.plan.ranks.writes_shared_files() {
             return Ok(());
         }
@@ -219,7 +258,7 @@ impl Training {
             self.step,
             model,
             &self.optimiser,
-            state,
+            &self.resume_point,
             keep_last,
         )
     }
@@ -298,6 +337,12 @@ impl Training {
             "  checkpoints/       the last: step-{:08}/model.safetensors (MAE's names)",
             self.step
         ));
+        if !self.resume_point.quarantine.is_empty() {
+            lines.push(format!(
+                "{} images could not be decoded and were left out: see quarantine in the checkpoint's state.json",
+                self.resume_point.quarantine.len()
+            ));
+        }
         lines.push("next".to_owned());
         lines.push(format!(
             "  duckdb -c \"SELECT epoch, avg(mask_ratio), avg(loss) FROM '{root}/masks/**/*.parquet' GROUP BY epoch ORDER BY epoch\""

@@ -43,6 +43,7 @@ pub(crate) struct DataConfig {
     pub(crate) prefetch_batches: usize,
     pub(crate) drop_last: bool,
     pub(crate) on_error: OnError,
+    pub(crate) max_skipped_share: f64,
     pub(crate) verify_checksums: bool,
 }
 

@@ -11,7 +11,7 @@ use super::part::Part;
 use super::rows::{LogContext, StepRows};
 
 /// Steps that may wait for the log's thread; more make the training step wait.
-const QUEUE_STEPS: usize = 16;
+const QUEUE_STEPS: usize = 4;
 /// Rows of a part at most, so that a part that a killed run leaves unfinished is small.
 const PART_ROWS: usize = 262_144;
 
