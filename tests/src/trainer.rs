@@ -128,6 +128,21 @@ impl Trainer {
             .expect("the trainer starts");
         Running { child }
     }
+
+    /// Starts it with pipes for its output whose readers are gone at once.
+    ///
+    /// # Panics
+    /// If the binary cannot be started.
+    pub fn start_unread(&self) -> Running {
+        let mut command = self.command();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the trainer starts");
+        drop((child.stdout.take(), child.stderr.take()));
+        Running { child }
+    }
 }
 
 /// A trainer that runs.

@@ -300,3 +300,79 @@ fn shards_without_a_manifest_are_indexed_once() {
         "a user's data folder is not written to"
     );
 }
+
+/// Packs the desk's photographs and overwrites the middle of the given samples' JPEGs.
+fn shards_with_damage(desk: &Desk, damaged: &[usize]) -> PathBuf {
+    let shards = desk.path("shards");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let options = sbam_tools::PackOptions::default();
+    sbam_tools::pack_image_folder(&desk.data(), &shards, &options, &stop, &mut |_| {})
+        .expect("packed");
+    let manifest = sbam_loader::Manifest::read(&shards.join("manifest.parquet")).expect("read");
+    for index in damaged {
+        let sample = &manifest.samples[*index];
+        let shard = shards.join(&manifest.shards[sample.shard_index as usize].name);
+        let mut bytes = fs::read(&shard).expect("read");
+        let start = sample.offset as usize + 20;
+        bytes[start..sample.offset as usize + sample.length as usize].fill(0);
+        fs::write(&shard, bytes).expect("written");
+    }
+    shards
+}
+
+#[test]
+fn a_bad_image_ends_the_run_saved_and_can_then_be_skipped() {
+    let desk = Desk::with_photographs(120);
+    let shards = shards_with_damage(&desk, &[77]);
+    let said = desk
+        .trainer()
+        .small_run(&shards, &desk.path("run"))
+        .fails(1);
+    for part in ["train-000000.tar", "data.on_error", "saved in"] {
+        assert!(said.contains(part), "{part:?} is not in: {said}");
+    }
+    let resume = || {
+        desk.trainer()
+            .arg("run")
+            .path("--resume", &desk.path("run"))
+    };
+    let said = resume()
+        .set("data.on_error=skip")
+        .set("data.max_skipped_share=0.05")
+        .succeeds();
+    assert!(said.contains("1 images could not be decoded"), "{said}");
+    let run = RunFolder::new(&desk.path("run"));
+    assert_eq!(run.mask_rows().len(), 14 * 16, "the batch keeps its shape");
+    let skipped: i64 = run
+        .metrics()
+        .iter()
+        .filter_map(|line| line["quarantined"].as_i64())
+        .max()
+        .unwrap_or(0);
+    assert_eq!(skipped, 1);
+}
+
+#[test]
+fn more_bad_images_than_the_budget_are_an_error() {
+    let desk = Desk::with_photographs(60);
+    let shards = shards_with_damage(&desk, &(0..30).collect::<Vec<_>>());
+    let run = desk
+        .trainer()
+        .small_run(&shards, &desk.path("run"))
+        .set("data.on_error=skip");
+    let said = run.fails(1);
+    assert!(said.contains("data.max_skipped_share"), "{said}");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_a_run() {
+    let desk = Desk::with_photographs(100);
+    let mut running = desk.run().set("train.epochs=200").start_unread();
+    let run = RunFolder::new(&desk.path("run"));
+    assert!(
+        running.until(|| run.metrics_lines() >= 3),
+        "it goes on without a reader"
+    );
+    assert_eq!(running.signal("INT"), Some(130));
+    assert!(!run.checkpoints().is_empty(), "and saves");
+}
