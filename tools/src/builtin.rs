@@ -121,7 +121,7 @@ fn is_complete(folder: &Path, options: Generate) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use crate::test_folder::{files, names};
 
     static GO_ON: AtomicBool = AtomicBool::new(false);
 
@@ -131,30 +131,6 @@ mod tests {
             shards: 4,
             threads,
         }
-    }
-
-    /// Every file below a folder, with its bytes.
-    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-        std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                (
-                    path.file_name().unwrap().to_str().unwrap().to_owned(),
-                    std::fs::read(path).unwrap(),
-                )
-            })
-            .collect()
-    }
-
-    /// Every name in a folder, hidden ones included.
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
     }
 
     #[test]

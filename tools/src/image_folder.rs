@@ -269,17 +269,8 @@ fn describe(error: walkdir::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_folder::tree;
     use std::os::unix::fs::symlink;
-
-    fn tree(files: &[&str]) -> tempfile::TempDir {
-        let place = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = place.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        place
-    }
 
     fn list(input: &Path, split: Option<Split>, labels: Labels) -> Result<ImageFolder> {
         ImageFolder::list(input, split, labels, &AtomicBool::new(false), &mut |_| {})

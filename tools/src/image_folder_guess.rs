@@ -44,16 +44,7 @@ pub fn looks_like_image_folder(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[&str]) -> tempfile::TempDir {
-        let place = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = place.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        place
-    }
+    use crate::test_folder::tree;
 
     #[test]
     fn looks_like_image_folder_tells_images_from_shards() {

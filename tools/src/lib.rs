@@ -36,6 +36,8 @@ mod shard_file;
 mod shard_plan;
 mod shard_writer;
 mod stop;
+#[cfg(test)]
+mod test_folder;
 
 pub use builtin::builtin_dataset;
 pub use byte_size::parse_byte_size;

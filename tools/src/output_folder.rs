@@ -130,6 +130,7 @@ fn sync(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::folder_lock::WhenBusy;
+    use crate::test_folder::names;
     use std::sync::atomic::AtomicBool;
 
     fn begin(folder: &Path) -> Result<OutputFolder> {
@@ -138,15 +139,6 @@ mod tests {
             WhenBusy::Fail,
             &AtomicBool::new(false),
         )?)
-    }
-
-    fn names_in(folder: &Path) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
     }
 
     #[test]
@@ -160,9 +152,9 @@ mod tests {
             std::fs::write(output.path().join("file"), "content").unwrap();
             assert!(!folder.join("file").exists());
             output.finish().unwrap();
-            assert_eq!(names_in(&folder), ["file"]);
+            assert_eq!(names(&folder), ["file"]);
             assert_eq!(
-                names_in(folder.parent().unwrap()),
+                names(folder.parent().unwrap()),
                 [folder.file_name().unwrap().to_str().unwrap(), "new"]
                     [..if folder.ends_with("empty") { 2 } else { 1 }]
             );
@@ -178,7 +170,7 @@ mod tests {
             let output = begin(&folder).unwrap();
             std::fs::write(output.path().join("file"), "content").unwrap();
             drop(output);
-            assert_eq!(names_in(place.path()), ["empty"]);
+            assert_eq!(names(place.path()), ["empty"]);
         }
     }
 
@@ -190,8 +182,8 @@ mod tests {
         std::fs::write(place.path().join(".out.partial/train-000000.tar"), "half").unwrap();
         std::fs::write(place.path().join(".out.lock"), "").unwrap();
         begin(&folder).unwrap().finish().unwrap();
-        assert_eq!(names_in(place.path()), ["out"]);
-        assert_eq!(names_in(&folder), [""; 0]);
+        assert_eq!(names(place.path()), ["out"]);
+        assert_eq!(names(&folder), [""; 0]);
     }
 
     #[test]
@@ -209,6 +201,6 @@ mod tests {
             let error = begin(&folder).err().unwrap().to_string();
             assert!(error.contains(reason), "{error}");
         }
-        assert_eq!(names_in(place.path()), ["file", "link", "used"]);
+        assert_eq!(names(place.path()), ["file", "link", "used"]);
     }
 }

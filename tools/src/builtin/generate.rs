@@ -113,8 +113,8 @@ fn encode(scene: &Scene) -> Result<Encoded> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_folder::files;
     use sbam_loader::Manifest;
-    use std::collections::BTreeMap;
 
     static GO_ON: AtomicBool = AtomicBool::new(false);
 
@@ -124,20 +124,6 @@ mod tests {
             shards: 4,
             threads,
         }
-    }
-
-    /// Every file in a folder, with its bytes.
-    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-        std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                (
-                    path.file_name().unwrap().to_str().unwrap().to_owned(),
-                    std::fs::read(path).unwrap(),
-                )
-            })
-            .collect()
     }
 
     #[test]
