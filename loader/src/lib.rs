@@ -8,7 +8,7 @@
 //! | `manifest.rs`, `manifest_file.rs` | [`Manifest`]: what the shards hold, and its Parquet file |
 //! | `index.rs` | [`index_shards`]: a manifest for shards that came without one |
 //! | `dataset.rs`, `shard_files.rs` | [`Dataset`]: manifest and shards together, reading a JPEG's bytes |
-//! | `jpeg.rs` | [`jpeg_size`] and [`Decoder`] |
+//! | `jpeg/` | [`jpeg_size`], [`restart_mcus`], [`Decoder`]: of all of a JPEG or of what a box needs |
 //! | `order.rs` | [`Order`]: which sample comes when |
 //! | `config.rs`, `schedule.rs` | [`LoaderConfig`], checked, and how an epoch is cut into steps and batches |
 //! | `dispatcher.rs`, `worker.rs`, `buffers.rs` | the threads and the pixels they pass on |
@@ -86,7 +86,7 @@ pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, OnError};
 pub use dataset::Dataset;
 pub use error::{Error, Result, SampleProblem};
 pub use index::index_shards;
-pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Rgb, jpeg_size};
+pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Part, Rgb, jpeg_size, restart_mcus};
 pub use loader::Loader;
 pub use manifest::{MAX_KEY_BYTES, MAX_SAMPLES, MAX_SHARDS, Manifest, Sample, Shard};
 pub use order::{MAX_STREAMS, Order};
