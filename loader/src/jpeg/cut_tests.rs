@@ -110,7 +110,7 @@ proptest! {
         seed: u64, sampling in 0..=SAMPLINGS.len(), choice: prop::sample::Index, whole_rows: bool,
     ) {
         let columns = columns(width, sampling);
-        let divisors: Vec<u16> = (1..=columns).filter(|k| columns % k == 0).collect();
+        let divisors: Vec<u16> = (1..=columns).filter(|&k| columns.is_multiple_of(k)).collect();
         let interval = if whole_rows { columns * (1 + choice.index(3) as u16) } else { divisors[choice.index(divisors.len())] };
         let jpeg = restartable(width, height, seed, sampling, interval);
         let cuttable = sampling < INTERLEAVED || sampling == SAMPLINGS.len();
@@ -178,8 +178,8 @@ fn a_box_takes_few_pixels_more_than_its_own() {
         width: 10,
         height: 5,
     };
-    // The last 52 pixels of the row and the last 23 rows.
-    assert_eq!(compare(&jpeg, at_the_end), 52 * 23);
+    // The last 52 pixels of the row and the last 7 rows.
+    assert_eq!(compare(&jpeg, at_the_end), 52 * 7);
 }
 
 #[test]
