@@ -1,4 +1,7 @@
+use std::any::Any;
 use std::path::{Path, PathBuf};
+
+use crate::dataset::Dataset;
 
 /// Everything that can go wrong between shards on disk and a batch of pixels.
 ///
@@ -236,6 +239,22 @@ impl Error {
             action,
             path: path.to_owned(),
             source,
+        }
+    }
+
+    /// A thread's panic while it worked on a sample.
+    pub(crate) fn panicked(dataset: &Dataset, sample_index: u64, panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        let sample = dataset.sample(sample_index);
+        Self::WorkerPanicked {
+            shard: dataset.shard(sample_index).name.clone(),
+            key: sample.key.clone(),
+            offset: sample.offset as u64,
+            message: message.to_owned(),
         }
     }
 }

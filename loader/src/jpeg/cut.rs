@@ -33,15 +33,19 @@ pub(super) struct Cut<'a> {
 impl Cutter {
     /// The smallest JPEG that can be cut out of `jpeg` and whose pixels inside `needed` are those of the whole.
     ///
-    /// `None` if nothing can be cut off, or not with this restart interval.
+    /// `None` if the box needs all of it.
     ///
     /// # Errors
-    /// When markers before the scan are damaged, and when restart markers are missing, superfluous or out of order
-    /// anywhere in the scan, also outside the box.
+    /// When the JPEG cannot be cut with this restart interval, when markers before the scan are damaged, and when
+    /// restart markers are missing, superfluous or out of order anywhere in the scan, also outside the box.
+    ///
+    /// # Panics
+    /// If the box is empty or reaches out of the photograph.
     pub(super) fn cut(
         &mut self,
         jpeg: &[u8],
         needed: &CropBox,
+        restart_mcus: u32,
     ) -> Result<Option<Cut<'_>>, SampleProblem> {
         let out = &mut self.jpeg;
         out.clear();
@@ -58,8 +62,19 @@ impl Cutter {
             out.extend(body);
         })?;
         header.size.check()?;
-        let (Some(tiles), Some(size_at)) = (Tiles::of(&header), size_at) else {
-            return Ok(None);
+        assert!(
+            needed.lies_inside(header.size.width, header.size.height),
+            "{needed:?} reaches out of {:?}",
+            header.size
+        );
+        let tiles = Tiles::of(&header);
+        let (Some(tiles), Some(size_at), true) =
+            (tiles, size_at, header.restart_interval == restart_mcus)
+        else {
+            return Err(SampleProblem::RestartDiffers {
+                found: tiles.map_or(0, |_| header.restart_interval),
+                manifest: restart_mcus,
+            });
         };
         let scan_bytes = jpeg.len() - header.scan_at;
         // Before anything is allocated by what the header claims: a segment is a byte at least, and its marker two.

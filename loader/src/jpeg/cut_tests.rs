@@ -70,7 +70,7 @@ fn columns(width: u16, sampling: usize) -> u16 {
 fn compare(jpeg: &[u8], needed: CropBox) -> usize {
     let (mut whole, mut part) = (Decoder::new(), Decoder::new());
     let whole = whole.decode(jpeg).unwrap();
-    let Part { rgb, place } = part.decode_part(jpeg, &needed).unwrap();
+    let Part { rgb, place } = part.decode_part(jpeg, &needed, restart_mcus(jpeg)).unwrap();
     assert!(place.lies_inside(whole.width, whole.height));
     assert_eq!((rgb.width, rgb.height), (place.width, place.height));
     for y in needed.y..needed.y + needed.height {
@@ -150,7 +150,7 @@ proptest! {
         if shorten {
             jpeg.truncate(length.index(jpeg.len()));
         }
-        let _ = (restart_mcus(&jpeg), Decoder::new().decode_part(&jpeg, &needed).map(|part| part.place));
+        let _ = (restart_mcus(&jpeg), Decoder::new().decode_part(&jpeg, &needed, columns(70, sampling).into()).map(|part| part.place));
     }
 }
 
@@ -195,7 +195,7 @@ fn a_row_of_47_mcus_is_cut_by_rows_alone() {
     assert_eq!(compare(&jpeg, needed), 375 * 40);
 }
 
-fn problem(jpeg: &[u8]) -> SampleProblem {
+fn problem(jpeg: &[u8], interval: u32) -> SampleProblem {
     let needed = CropBox {
         x: 0,
         y: 0,
@@ -203,7 +203,7 @@ fn problem(jpeg: &[u8]) -> SampleProblem {
         height: 1,
     };
     Decoder::new()
-        .decode_part(jpeg, &needed)
+        .decode_part(jpeg, &needed, interval)
         .map(|part| part.place)
         .unwrap_err()
 }
@@ -225,29 +225,35 @@ fn markers_out_of_place_are_an_error_with_their_place() {
 
     let mut wrong = jpeg.clone();
     wrong[at + 1] = 0xd7;
-    assert!(matches!(problem(&wrong), SampleProblem::Restart { at: found, .. } if found == at));
+    assert!(matches!(problem(&wrong, 5), SampleProblem::Restart { at: found, .. } if found == at));
 
     let mut missing = jpeg.clone();
     missing.drain(at..at + 2);
     assert!(
-        problem(&missing)
+        problem(&missing, 5)
             .to_string()
             .contains("restart marker 1 where 0 should be")
     );
 
     let mut unmarked = jpeg.clone();
     unmarked[at] = 0;
-    assert!(matches!(problem(&unmarked), SampleProblem::Restart { .. }));
+    assert!(matches!(
+        problem(&unmarked, 5),
+        SampleProblem::Restart { .. }
+    ));
 
     let mut doubled = jpeg.clone();
     doubled.splice(at..at, [0xff, 0xd0]);
-    assert!(matches!(problem(&doubled), SampleProblem::Restart { .. }));
+    assert!(matches!(
+        problem(&doubled, 5),
+        SampleProblem::Restart { .. }
+    ));
 
     let end = jpeg.len() - 2;
     let mut one_more = jpeg.clone();
     one_more.splice(end..end, [0xff, 0xd3]);
     assert!(
-        problem(&one_more)
+        problem(&one_more, 5)
             .to_string()
             .contains("after the last of 60")
     );
@@ -255,7 +261,7 @@ fn markers_out_of_place_are_an_error_with_their_place() {
     let mut early_end = jpeg[..at].to_vec();
     early_end.extend([0xff, 0xd9]);
     assert!(
-        problem(&early_end)
+        problem(&early_end, 5)
             .to_string()
             .contains("ends after segment 41 of 60")
     );
@@ -269,7 +275,7 @@ fn markers_out_of_place_are_an_error_with_their_place() {
 fn a_jpeg_cut_short_anywhere_is_an_error() {
     let jpeg = restartable(60, 60, 3, 3, 2);
     for length in 2..jpeg.len() {
-        let problem = problem(&jpeg[..length]);
+        let problem = problem(&jpeg[..length], 2);
         assert!(
             matches!(
                 problem,
@@ -280,7 +286,7 @@ fn a_jpeg_cut_short_anywhere_is_an_error() {
     }
     let far = &jpeg[..markers(&jpeg)[5] + 9];
     assert_eq!(
-        problem(far).to_string(),
+        problem(far, 2).to_string(),
         format!(
             "JPEG of {} bytes ends inside its scan, in segment 7 of 8",
             far.len()
@@ -304,13 +310,22 @@ fn fill_bytes_before_markers_are_allowed() {
     };
     let part = |jpeg: &[u8]| {
         Decoder::new()
-            .decode_part(jpeg, &needed)
+            .decode_part(jpeg, &needed, restart_mcus(jpeg))
             .unwrap()
             .rgb
             .pixels
             .to_vec()
     };
     assert_eq!(part(&filled), part(&jpeg));
+}
+
+#[test]
+fn another_interval_than_expected_is_an_error() {
+    let ready = restartable(60, 60, 3, 0, 4);
+    let differs = |found, manifest| SampleProblem::RestartDiffers { found, manifest };
+    assert_eq!(problem(&ready, 2), differs(4, 2));
+    assert_eq!(problem(&restartable(60, 60, 3, 0, 3), 2), differs(0, 2));
+    assert_eq!(problem(&restartable(60, 60, 3, 0, 0), 4), differs(0, 4));
 }
 
 /// A header of 65,535 by 65,535 pixels neither allocates for them nor for their 67 million segments.
@@ -322,10 +337,10 @@ fn an_enormous_header_is_refused() {
         .position(|pair| pair == [0xff, 0xc0])
         .unwrap();
     jpeg[frame + 5..frame + 9].fill(0xff);
-    assert!(matches!(problem(&jpeg), SampleProblem::TooLarge { .. }));
+    assert!(matches!(problem(&jpeg, 1), SampleProblem::TooLarge { .. }));
     assert_eq!(restart_mcus(&jpeg), 0);
     // Within the limit of pixels, but far more segments than bytes.
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
-    assert!(matches!(problem(&jpeg), SampleProblem::CutShort { .. }));
+    assert!(matches!(problem(&jpeg, 1), SampleProblem::CutShort { .. }));
     assert_eq!(restart_mcus(&jpeg), 0);
 }

@@ -62,13 +62,20 @@ impl Decoder {
     /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers a part, of any other
     /// all of it. Inside the box the pixels are those of [`decode`](Self::decode), exactly.
     ///
-    /// Segments outside the part are not decoded, so damage in them goes unnoticed; their markers are checked.
+    /// `restart_mcus` is what [`restart_mcus`](crate::restart_mcus) or a manifest says of the JPEG; with 0 it is decoded
+    /// whole. Segments outside the part are not decoded, so damage in them goes unnoticed; their markers are checked.
+    ///
+    /// # Panics
+    /// If `needed` is empty or reaches out of the photograph.
     pub fn decode_part(
         &mut self,
         jpeg: &[u8],
         needed: &CropBox,
+        restart_mcus: u32,
     ) -> Result<Part<'_>, SampleProblem> {
-        if let Some(cut) = self.cutter.cut(jpeg, needed)? {
+        if restart_mcus > 0
+            && let Some(cut) = self.cutter.cut(jpeg, needed, restart_mcus)?
+        {
             let place = cut.part;
             let size = JpegSize {
                 width: place.width,
@@ -79,6 +86,10 @@ impl Decoder {
         }
         let rgb = self.decode(jpeg)?;
         let place = CropBox::whole(rgb.width, rgb.height);
+        assert!(
+            needed.lies_inside(rgb.width, rgb.height),
+            "{needed:?} reaches out of {place:?}"
+        );
         Ok(Part { rgb, place })
     }
 }

@@ -14,6 +14,7 @@ mod header;
 mod markers;
 mod segments;
 
+pub(crate) use decoder::KEEP_BYTES;
 pub use decoder::{Decoder, Part, Rgb};
 pub use header::{JpegSize, MAX_PIXELS, jpeg_size};
 pub use segments::restart_mcus;
