@@ -111,7 +111,7 @@ impl LoaderConfig {
 
     /// Samples that are read and wait for a decode thread, at most: enough that none runs dry while another sample
     /// takes its time.
-    pub(crate) fn fetched_ahead(&self) -> usize {
+    pub fn fetched_ahead(&self) -> usize {
         (FETCHED_AHEAD_PER_THREAD * self.threads).min(self.prefetch_batches * self.batch_samples())
     }
 

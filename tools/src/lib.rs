@@ -14,6 +14,8 @@
 //! - [`builtin_dataset`] makes the built-in data set, once, in a cache ([`default_cache_dir`]).
 //! - [`ShardSetWriter`] writes shards and manifest for both.
 //!
+//! - [`bench_loader`] measures the loader on a data set; the command `loader_bench` is its face.
+//!
 //! Whatever is made is made beside its place under a lock (`folder_lock`), and renamed into place when complete.
 //! Everything that takes long takes a flag that asks it to stop; it then ends with [`Interrupted`] and leaves nothing.
 
@@ -25,6 +27,7 @@ mod folder_lock;
 mod image_folder;
 mod image_folder_guess;
 mod keys;
+mod loader_bench;
 mod ordered;
 mod output_folder;
 mod output_path;
@@ -32,6 +35,7 @@ mod pack;
 mod pack_display;
 mod pack_options;
 mod pack_plan;
+mod process_memory;
 mod shard_file;
 mod shard_plan;
 mod shard_writer;
@@ -45,9 +49,11 @@ pub use cache::default_cache_dir;
 pub use cached_pack::pack_image_folder_into_cache;
 pub use image_folder::{Labels, Split};
 pub use image_folder_guess::looks_like_image_folder;
+pub use loader_bench::{BenchOptions, BenchReport, Stage, bench_loader};
 pub use pack::{OddFile, PackReport, Progress, pack_image_folder};
 pub use pack_display::PackDisplay;
 pub use pack_options::{OddFiles, PackOptions};
+pub use process_memory::{memory_bytes, peak_memory_bytes};
 pub use shard_plan::ShardSize;
 pub use shard_writer::{NewSample, ShardSetWriter};
 pub use stop::Interrupted;
