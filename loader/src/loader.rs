@@ -347,10 +347,7 @@ impl Loader {
 
     fn whole_view(&self, sample_index: u64) -> View {
         let sample = self.dataset.sample(sample_index);
-        View {
-            crop: CropBox::whole(sample.width as u32, sample.height as u32),
-            flip: false,
-        }
+        View::plain(CropBox::whole(sample.width as u32, sample.height as u32))
     }
 
     /// Counts a sample that cannot be used and puts it on the quarantine list.
