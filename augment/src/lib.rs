@@ -30,13 +30,19 @@
 //! # Ok::<(), sbam_augment::Error>(())
 //! ```
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod colour;
 mod colour_ops;
 mod crop;
 mod draws;
 mod error;
 mod normalise;
+#[cfg(target_arch = "x86_64")]
+mod passes;
 mod resize;
+#[cfg(target_arch = "x86_64")]
+mod taps;
 mod view;
 
 pub use colour::{ColourChange, ColourJitter, ColourStep};

@@ -2,6 +2,8 @@ use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 
+#[cfg(target_arch = "x86_64")]
+use crate::passes::Passes;
 use crate::{Error, Result, View};
 
 /// Bytes per pixel: red, green, blue.
@@ -20,6 +22,8 @@ pub struct Resizer {
     inner: fast_image_resize::Resizer,
     /// What the first axis leaves for the second.
     between: Vec<u8>,
+    #[cfg(target_arch = "x86_64")]
+    passes: Passes,
 }
 
 impl Resizer {
@@ -57,6 +61,37 @@ impl Resizer {
                 height,
             });
         }
+        #[cfg(target_arch = "x86_64")]
+        let rendered =
+            self.passes
+                .render(rgb, width, crop, view.flip, out, (out_width, out_height));
+        #[cfg(not(target_arch = "x86_64"))]
+        let rendered = false;
+        if !rendered {
+            self.render_anywhere(rgb, width, height, view, out, out_width, out_height)?;
+        }
+        if let Some(colour) = view.colour {
+            colour.apply(out);
+        }
+        Ok(())
+    }
+
+    /// Crop, resize and flip by fast_image_resize. It allocates for each output row and column.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "two images of three arguments each, and what to show"
+    )]
+    fn render_anywhere(
+        &mut self,
+        rgb: &[u8],
+        width: u32,
+        height: u32,
+        view: &View,
+        out: &mut [u8],
+        out_width: u32,
+        out_height: u32,
+    ) -> Result<()> {
+        let crop = view.crop;
         let photograph = TypedImageRef::<U8x3>::from_buffer(width, height, rgb).map_err(refused)?;
         // A view of the box alone: the `crop` option of `ResizeOptions` would read pixels around the box.
         let source =
@@ -94,16 +129,13 @@ impl Resizer {
         if view.flip {
             mirror(out, out_width as usize);
         }
-        if let Some(colour) = view.colour {
-            colour.apply(out);
-        }
         Ok(())
     }
 }
 
 /// The direction in which a pass resizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Axis {
+pub(crate) enum Axis {
     /// Along a row: the number of columns changes.
     Columns,
     /// Along a column: the number of rows changes.
@@ -113,7 +145,7 @@ enum Axis {
 impl Axis {
     /// The axis that Pillow 13 resizes first (`ImagingResampleInner` in libImaging/Resample.c): along the rows, unless
     /// the image loses rows, and more than twice as many of them as columns. Sizes are `(width, height)` in pixels.
-    fn first(from: (u32, u32), to: (u32, u32)) -> Self {
+    pub(crate) fn first(from: (u32, u32), to: (u32, u32)) -> Self {
         let lost = |from: u32, to: u32| i64::from(from) - i64::from(to);
         let (columns, rows) = (lost(from.0, to.0), lost(from.1, to.1));
         if rows > 0 && rows > 2 * columns {
@@ -322,6 +354,18 @@ mod tests {
                 // One level for the rounding of each axis.
                 prop_assert!((f64::from(*found) - expected).abs() <= 2.0, "{found} where Pillow has {expected}");
             }
+        }
+
+        #[test]
+        fn both_ways_give_the_same_bytes(
+            (rgb, width, height, crop, out_width, out_height) in cases(), flip: bool,
+        ) {
+            let view = View { flip, ..View::plain(crop) };
+            let mut anywhere = vec![0; (out_width * out_height) as usize * 3];
+            Resizer::new()
+                .render_anywhere(&rgb, width, height, &view, &mut anywhere, out_width, out_height)
+                .unwrap();
+            prop_assert_eq!(render(&rgb, (width, height), crop, flip, (out_width, out_height)), anywhere);
         }
 
         #[test]
