@@ -25,15 +25,17 @@ impl Taps {
         let scale = f64::from(length) / f64::from(out_length);
         let widened = scale.max(1.0);
         let (radius, narrowing) = (2.0 * widened, 1.0 / widened);
-        self.per_output = (2 * radius.ceil() as usize + 1).next_multiple_of(group);
+        // As many whole positions as lie within the radius on both sides, at most.
+        self.per_output = ((2.0 * radius).ceil() as usize).next_multiple_of(group);
         self.first.clear();
         self.exact.clear();
         let mut largest = 0.0_f64;
         for at in 0..out_length {
             let at = if mirrored { out_length - 1 - at } else { at };
             let center = (f64::from(at) + 0.5) * scale;
-            let first = (center - radius).floor().max(0.0) as u32;
-            let end = (center + radius).ceil().min(f64::from(length)) as u32;
+            // Rounded; `as` makes 0 of what is below.
+            let first = (center - radius + 0.5) as u32;
+            let end = ((center + radius + 0.5) as u32).min(length);
             let start = self.exact.len();
             let places = (first..end).map(|x| f64::from(x) - (center - 0.5));
             self.exact.extend(places.map(|x| bicubic(x * narrowing)));
@@ -54,7 +56,7 @@ impl Taps {
         let rounded = self
             .exact
             .iter()
-            .map(|weight| (weight * one).round() as i16);
+            .map(|weight| (weight * one + 0.5_f64.copysign(*weight)) as i16);
         self.weights.extend(rounded);
     }
 
