@@ -19,11 +19,14 @@ pub(crate) fn brightness(pixels: &mut [[u8; 3]], factor: f32) {
 
 /// Blends every value with the mean of all pixels' greys.
 pub(crate) fn contrast(pixels: &mut [[u8; 3]], factor: f32) {
-    let sum: u64 = pixels
-        .iter()
-        .map(|pixel| pixel.map(f32::from))
-        .map(|[red, green, blue]| grey(red, green, blue) as u64)
-        .sum();
+    let (blocks, rest) = pixels.as_chunks();
+    let sum_of = |block| {
+        let [reds, greens, blues] = split(block);
+        let channels = reds.into_iter().zip(greens).zip(blues);
+        let greys = channels.map(|((red, green), blue)| grey(red, green, blue) as u32);
+        u64::from(greys.sum::<u32>())
+    };
+    let sum: u64 = blocks.iter().chain([&padded(rest)]).map(sum_of).sum();
     let mean = sum as f64 / pixels.len().max(1) as f64;
     let rest = (1.0 - factor) * mean as f32;
     map_levels(pixels, |level| level * factor + rest);
@@ -31,11 +34,15 @@ pub(crate) fn contrast(pixels: &mut [[u8; 3]], factor: f32) {
 
 /// Blends every value with its pixel's grey.
 pub(crate) fn saturation(pixels: &mut [[u8; 3]], factor: f32) {
-    for pixel in pixels {
-        let [red, green, blue] = pixel.map(f32::from);
-        let rest = (1.0 - factor) * grey(red, green, blue);
-        *pixel = [red, green, blue].map(|level| to_level(level * factor + rest));
-    }
+    map_blocks(pixels, |[mut reds, mut greens, mut blues]| {
+        for ((red, green), blue) in reds.iter_mut().zip(&mut greens).zip(&mut blues) {
+            let rest = (1.0 - factor) * grey(*red, *green, *blue);
+            *red = *red * factor + rest;
+            *green = *green * factor + rest;
+            *blue = *blue * factor + rest;
+        }
+        [reds, greens, blues]
+    });
 }
 
 /// Turns the colour circle of every pixel by `turn`, from −0.5 to 0.5 of a whole turn.
