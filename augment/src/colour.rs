@@ -88,8 +88,9 @@ impl ColourStep {
 /// A change of an image's colours: which factors, and in which order.
 ///
 /// Pixels become what `torchvision.transforms.v2.functional.adjust_*` makes of a uint8 tensor (its results for PIL images
-/// differ from those by some levels): computed in f32 and cut to whole levels after each step. Brightness, contrast and
-/// saturation are within one level of torchvision's, for the order of its floating-point sums is its own; so is hue.
+/// differ from those by some levels): computed in f32 and cut to whole levels after each step. Brightness, contrast,
+/// saturation and hue are each within one level of torchvision's, which adds in an order of its own; a level that differs may be
+/// enlarged by a later step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ColourChange {
     /// The order of the steps.

@@ -12,6 +12,8 @@
 //! | [`resize`](Resizer) | crop, resize, flip, colours, on 8-bit RGB |
 //! | [`normalise`](Normalize) | 8-bit RGB to normalised f32, for hosts that want it |
 //!
+//! `resize` has its inner loops in `passes`, `taps` and `avx2`; `colour` has its in `colour_ops`.
+//!
 //! Data flows one way:
 //!
 //! ```text

@@ -16,11 +16,15 @@ pub const CHANNELS: usize = 3;
 /// of the axes shows where the filter overshoots at hard edges, and it is Pillow's too (see [`Axis::first`]). What is
 /// left is rounding: Pillow's weights have 22 fractional bits, ours about 16.
 ///
+/// On x86-64 with AVX2 the two passes are this crate's own, mirror on their way, and allocate nothing once they have seen
+/// the largest image; elsewhere, and for images of ten columns or less, fast_image_resize does both and allocates for each
+/// output row and column. The bytes are the same.
+///
 /// Its buffers are reused, so keep one per thread.
 #[derive(Debug, Default, Clone)]
 pub struct Resizer {
     inner: fast_image_resize::Resizer,
-    /// What the first axis leaves for the second.
+    /// What the first axis leaves for the second, where fast_image_resize does both.
     between: Vec<u8>,
     #[cfg(target_arch = "x86_64")]
     passes: Passes,
