@@ -13,7 +13,7 @@ pub const CHANNELS: usize = 3;
 ///
 /// The resize is that of Pillow's `image.crop(box).resize(size, BICUBIC)`: bicubic with a = −0.5, widened when it
 /// shrinks the image, pixels outside the box contribute nothing, and each axis rounds and clips to 8 bits. So the order
-/// of the axes shows where the filter overshoots at hard edges, and it is Pillow's too (see [`Axis::first`]). What is
+/// of the axes shows where the filter overshoots at hard edges, and it is Pillow's too (see `Axis::first`). What is
 /// left is rounding: Pillow's weights have 22 fractional bits, ours about 16.
 ///
 /// On x86-64 with AVX2 the two passes are this crate's own, mirror on their way, and allocate nothing once they have seen
