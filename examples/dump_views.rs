@@ -36,6 +36,7 @@ fn main() -> Result<()> {
             ratio: [0.75, 4.0 / 3.0],
         },
         hflip: 0.5,
+        ..TrainView::default()
     };
 
     let config = LoaderConfig {

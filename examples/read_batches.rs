@@ -48,6 +48,7 @@ fn main() -> Result<()> {
                 ratio: [0.75, 4.0 / 3.0],
             },
             hflip: 0.5,
+            ..TrainView::default()
         },
         epochs: 1,
         on_error: OnError::Error,

@@ -20,6 +20,8 @@ pub enum Purpose {
     Picture = 4,
     /// The generated, built-in data set.
     BuiltIn = 5,
+    /// The order and factors of a colour change.
+    Colour = 6,
 }
 
 /// One more than the largest view index: view and purpose share one word of the counter.

@@ -63,6 +63,36 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// A strength of a colour change that cannot be drawn with.
+    #[error("{name} is {value}; set a number from 0 to {highest}")]
+    Strength {
+        /// The setting's name.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The highest that it may be.
+        highest: f64,
+    },
+    /// A mean or a standard deviation that cannot normalise.
+    #[error(
+        "cannot normalise with mean {mean} and standard deviation {std}; set finite numbers, the deviation above 0"
+    )]
+    Normalisation {
+        /// The mean.
+        mean: f32,
+        /// The standard deviation.
+        std: f32,
+    },
+    /// Pixels and their place do not fit each other.
+    #[error(
+        "cannot normalise {bytes} bytes of pixels into {numbers} numbers; pass whole RGB pixels and as many numbers as bytes"
+    )]
+    NormalisedSize {
+        /// The bytes of pixels.
+        bytes: usize,
+        /// The numbers there is room for.
+        numbers: usize,
+    },
     /// The resizing library refused an image.
     #[error("cannot resize: {reason}")]
     Resize {

@@ -1,29 +1,48 @@
-use crate::{CropBox, DrawKey, Draws, Error, Purpose, RandomResizedCrop, Result};
+use crate::{
+    ColourChange, ColourJitter, CropBox, DrawKey, Draws, Error, Purpose, RandomResizedCrop, Result,
+};
 
-/// Which part of a photograph is shown, and whether it is mirrored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Which part of a photograph is shown, whether it is mirrored, and in what colours.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
     /// The part, in pixels of the photograph.
     pub crop: CropBox,
     /// Whether left and right are swapped.
     pub flip: bool,
+    /// How its colours are changed; `None` leaves them.
+    pub colour: Option<ColourChange>,
 }
 
-/// How training views are drawn: a random crop and a random flip.
+impl View {
+    /// The view of `crop`, neither mirrored nor changed in colour.
+    pub const fn plain(crop: CropBox) -> Self {
+        Self {
+            crop,
+            flip: false,
+            colour: None,
+        }
+    }
+}
+
+/// How training views are drawn: a random crop, a random flip and random colours.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainView {
     /// How the crop box is drawn.
     pub crop: RandomResizedCrop,
     /// The probability of a horizontal flip.
     pub hflip: f64,
+    /// How colours are changed.
+    pub colour: ColourJitter,
 }
 
 impl Default for TrainView {
-    /// The MAE reference's pre-training recipe: [`RandomResizedCrop::default`] and half of all views mirrored.
+    /// The MAE reference's pre-training recipe: [`RandomResizedCrop::default`] and half of all views mirrored,
+    /// colours as they are.
     fn default() -> Self {
         Self {
             crop: RandomResizedCrop::default(),
             hflip: 0.5,
+            colour: ColourJitter::default(),
         }
     }
 }
@@ -37,6 +56,7 @@ impl TrainView {
                 value: self.hflip,
             });
         }
+        self.colour.check()?;
         self.crop.check()
     }
 
@@ -65,6 +85,7 @@ impl TrainView {
         View {
             crop: self.crop.draw(width, height, &mut draws(Purpose::Crop)),
             flip: draws(Purpose::Flip).uniform_f64() < self.hflip,
+            colour: (!self.colour.is_off()).then(|| self.colour.draw(&mut draws(Purpose::Colour))),
         }
     }
 }
@@ -95,10 +116,7 @@ impl EvalView {
         // The box as wide as the image is taller than it exactly when the box as tall is not wider.
         let box_width = scaled(height, self.out_width, self.out_height).min(width);
         let box_height = scaled(width, self.out_height, self.out_width).min(height);
-        View {
-            crop: CropBox::central(width, height, box_width, box_height),
-            flip: false,
-        }
+        View::plain(CropBox::central(width, height, box_width, box_height))
     }
 }
 

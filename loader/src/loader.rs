@@ -403,10 +403,7 @@ impl Loader {
             sample_index,
             label: sample.label,
             loss_weight: 0.0,
-            view: View {
-                crop: CropBox::whole(sample.width as u32, sample.height as u32),
-                flip: false,
-            },
+            view: View::plain(CropBox::whole(sample.width as u32, sample.height as u32)),
             view_index,
             kind: SlotKind::Padding,
         }

@@ -256,15 +256,12 @@ mod tests {
     use super::*;
 
     fn view(x: u32, y: u32, width: u32, height: u32) -> View {
-        View {
-            crop: CropBox {
-                x,
-                y,
-                width,
-                height,
-            },
-            flip: false,
-        }
+        View::plain(CropBox {
+            x,
+            y,
+            width,
+            height,
+        })
     }
 
     #[test]

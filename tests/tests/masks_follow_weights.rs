@@ -123,6 +123,7 @@ fn batches_of_the_run(shards: &std::path::Path) -> Vec<Batch> {
                 ratio: [0.75, 1.333_333_333_333_333_3],
             },
             hflip: 0.5,
+            ..TrainView::default()
         },
         epochs: 1,
         on_error: OnError::Error,

@@ -125,6 +125,7 @@ impl Plan {
                     ratio: self.config.augment.ratio,
                 },
                 hflip: self.config.augment.hflip,
+                ..TrainView::default()
             },
             epochs: u64::MAX,
             on_error: match data.on_error {
@@ -247,6 +248,7 @@ fn check_ranges(config: &Config) -> Result<()> {
             ratio: augment.ratio,
         },
         hflip: augment.hflip,
+        ..TrainView::default()
     };
     view.check().context("[augment]")
 }
