@@ -88,3 +88,18 @@ impl Fnv {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_packed_in_another_way_has_another_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), "a").unwrap();
+        let stop = AtomicBool::new(false);
+        let of = |rewrite| fingerprint(folder.path(), rewrite, &stop).unwrap();
+        assert_eq!(of(Rewrite::CropReady), of(Rewrite::CropReady));
+        assert_ne!(of(Rewrite::CropReady), of(Rewrite::KeepBytes));
+    }
+}

@@ -11,7 +11,7 @@ mod srgb;
 
 use std::fmt::{self, Display};
 
-use sbam_loader::{MAX_PIXELS, jpeg_size};
+use sbam_loader::{Decoder, MAX_PIXELS, Rgb, jpeg_size};
 
 use header::Header;
 use libjpeg::{Coefficients, Encoder, Stop};
@@ -45,6 +45,9 @@ pub enum KeptAsIs {
     TooLarge,
     /// It has more than a thousand scans.
     TooManyScans,
+    /// The rewritten file decodes to other pixels, though its coefficients are the same: decoders disagree about the
+    /// original, as about codes that reach behind the end of a block.
+    Ambiguous,
     /// The rewritten file had other coefficients, tables or components. This would be a bug; nothing is lost by it.
     Differs,
 }
@@ -58,6 +61,7 @@ impl Display for KeptAsIs {
             Self::LateMetadata => "with markers in an unusual place",
             Self::TooLarge => "too large",
             Self::TooManyScans => "with too many scans",
+            Self::Ambiguous => "that decoders disagree about",
             Self::Differs => "that would have changed",
         })
     }
@@ -69,9 +73,9 @@ impl Display for KeptAsIs {
 /// smaller JPEG out of such a file by copying bytes. The markers are as near to 64 pixels apart as the row's number of
 /// MCUs allows, within 32 to 128 pixels, or else a whole row apart. The file stays a standard JPEG.
 ///
-/// Nothing is decoded to pixels: quantised coefficients, quantisation tables, components and size stay the same, which
-/// is checked for every file by reading the result again, and so every decoder gives the same pixels. Progressive files
-/// become baseline; Huffman tables are optimised. Metadata (JFIF, EXIF, XMP, Adobe, comments and so on) is kept byte for
+/// Quantised coefficients, quantisation tables, components and size stay the same, and so every decoder gives the same
+/// pixels. Both are checked for every file by reading and decoding the result again. Progressive files become baseline;
+/// Huffman tables are optimised. Metadata (JFIF, EXIF, XMP, Adobe, comments and so on) is kept byte for
 /// byte and in order, before the tables, with these exceptions: an ICC profile that is sRGB itself, and whatever follows
 /// the end of the image together with the multi-picture index (APP2 `MPF`) that points there.
 ///
@@ -81,15 +85,18 @@ impl Display for KeptAsIs {
 /// ```
 /// # let mut jpeg = Vec::new();
 /// # jpeg_encoder::Encoder::new(&mut jpeg, 90).encode(&[128; 500 * 3], 500, 1, jpeg_encoder::ColorType::Rgb).unwrap();
+/// let mut decoder = sbam_loader::Decoder::new();
 /// let mut rewriter = sbam_tools::CropReady::new();
-/// match rewriter.rewrite(&jpeg) {
+/// match rewriter.rewrite(&jpeg, &decoder.decode(&jpeg)?) {
 ///     Ok(rewritten) => println!("{} bytes, cut every {} MCUs", rewritten.bytes.len(), rewritten.restart_mcus),
 ///     Err(reason) => println!("an image {reason}"),
 /// }
+/// # Ok::<(), sbam_loader::SampleProblem>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct CropReady {
     encoder: Encoder,
+    decoder: Decoder,
 }
 
 impl CropReady {
@@ -98,11 +105,11 @@ impl CropReady {
         Self::default()
     }
 
-    /// Rewrites a JPEG, whatever its bytes are.
+    /// Rewrites a JPEG that was decoded to `decoded`. It may be any bytes, damaged ones too.
     ///
     /// # Errors
     /// The reason why it is better kept as it is.
-    pub fn rewrite(&mut self, jpeg: &[u8]) -> Result<CropReadyJpeg, KeptAsIs> {
+    pub fn rewrite(&mut self, jpeg: &[u8], decoded: &Rgb<'_>) -> Result<CropReadyJpeg, KeptAsIs> {
         let size = jpeg_size(jpeg).map_err(|_| KeptAsIs::UnusualCoding)?;
         if u64::from(size.width) * u64::from(size.height) > MAX_PIXELS {
             return Err(KeptAsIs::TooLarge);
@@ -118,6 +125,10 @@ impl CropReady {
         let same = jpeg_size(&bytes) == Ok(size) && Coefficients::read(&bytes)?.equal(&source)?;
         if !same {
             return Err(KeptAsIs::Differs);
+        }
+        let again = self.decoder.decode(&bytes);
+        if !again.is_ok_and(|rgb| rgb.width == decoded.width && rgb.pixels == decoded.pixels) {
+            return Err(KeptAsIs::Ambiguous);
         }
         Ok(CropReadyJpeg {
             bytes,

@@ -271,17 +271,18 @@ impl Worker {
         // Not a matter of --odd-files: with a disk that fails, skipping would quietly lose most of a data set.
         let source = std::fs::read(&path).with_context(|| cannot_read(&path))?;
         // Decoded whole, so that training never meets an image that it cannot decode.
-        let (width, height) = match self.decoder.decode(&source) {
-            Ok(rgb) => (rgb.width, rgb.height),
+        let decoded = match self.decoder.decode(&source) {
+            Ok(decoded) => decoded,
             Err(problem) => {
                 return Ok(Checked::Odd {
                     reason: problem.to_string(),
                 });
             }
         };
+        let (width, height) = (decoded.width, decoded.height);
         let (jpeg, restart_mcus, outcome) = match rewrite {
             Rewrite::KeepBytes => (source, 0, None),
-            Rewrite::CropReady => match self.rewriter.rewrite(&source) {
+            Rewrite::CropReady => match self.rewriter.rewrite(&source, &decoded) {
                 Ok(rewritten) => {
                     let outcome = Outcome::Rewritten {
                         source_bytes: source.len() as u64,

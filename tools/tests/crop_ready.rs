@@ -2,8 +2,8 @@
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
-use sbam_loader::Decoder;
-use sbam_tools::{CropReady, KeptAsIs};
+use sbam_loader::{Decoder, Rgb};
+use sbam_tools::{CropReady, CropReadyJpeg, KeptAsIs};
 
 /// How an image is made.
 #[derive(Clone, Debug)]
@@ -53,6 +53,15 @@ impl Made {
         jpeg
     }
 
+    fn has_four_components(&self) -> bool {
+        matches!(self.colours, ColorType::Cmyk | ColorType::CmykAsYcck)
+    }
+
+    /// As jpeg-encoder writes files if it is to optimise tables, or knows no other way.
+    fn has_scan_for_each_component(&self) -> bool {
+        !self.progressive && (self.optimised || matches!(self.sampling, SamplingFactor::F_4_1))
+    }
+
     /// Width of an MCU in pixels.
     fn mcu_width(&self) -> u32 {
         match (self.colours, self.sampling) {
@@ -98,8 +107,11 @@ fn made() -> impl Strategy<Value = Made> {
                 colours,
                 sampling,
                 quality,
-                progressive: flags.0,
-                optimised: flags.1,
+                // Else, jpeg-encoder writes 4:1:1 with a scan for each component, the end of which zune-jpeg does not always
+                // decode: the rewritten file is then the right one, as `however_it_was_coded_the_result_is_the_same` shows.
+                progressive: flags.0 || matches!(sampling, SamplingFactor::F_4_1),
+                // The same for optimised tables; and with restart markers, these lack codes.
+                optimised: flags.0 && flags.1 && restart == 0,
                 restart,
                 seed,
             },
@@ -120,8 +132,20 @@ fn plain() -> Made {
     }
 }
 
-fn rewrite(jpeg: &[u8]) -> Result<sbam_tools::CropReadyJpeg, KeptAsIs> {
-    CropReady::new().rewrite(jpeg)
+fn rewrite(jpeg: &[u8]) -> Result<CropReadyJpeg, KeptAsIs> {
+    rewrite_with(&mut CropReady::new(), jpeg)
+}
+
+/// Rewrites `jpeg` whether it can be decoded or not, so that the rewriter itself must find what is wrong.
+fn rewrite_with(rewriter: &mut CropReady, jpeg: &[u8]) -> Result<CropReadyJpeg, KeptAsIs> {
+    let nothing = Rgb {
+        width: 0,
+        height: 0,
+        pixels: &[],
+    };
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode(jpeg);
+    rewriter.rewrite(jpeg, decoded.as_ref().unwrap_or(&nothing))
 }
 
 fn pixels(jpeg: &[u8]) -> Option<Vec<u8>> {
@@ -180,9 +204,23 @@ proptest! {
     #[test]
     fn pixels_and_metadata_stay_and_restart_markers_follow_the_rule(made in made()) {
         let jpeg = made.jpeg();
-        let before = pixels(&jpeg).unwrap();
-        let rewritten = rewrite(&jpeg).unwrap();
-        prop_assert!(pixels(&rewritten.bytes).unwrap() == before);
+        let before = pixels(&jpeg);
+        let rewritten = match rewrite(&jpeg) {
+            Ok(rewritten) => rewritten,
+            Err(reason) => {
+                // Four components at different sizes are too much for zune-jpeg if they are progressive, and it does not
+                // always decode the end of scans with a single component each.
+                prop_assert_eq!(reason, KeptAsIs::Ambiguous);
+                let is_known = if before.is_some() {
+                    made.has_scan_for_each_component()
+                } else {
+                    made.has_four_components()
+                };
+                prop_assert!(is_known);
+                return Ok(());
+            }
+        };
+        prop_assert!(pixels(&rewritten.bytes) == before);
         prop_assert_eq!(metadata(&rewritten.bytes), metadata(&jpeg));
         prop_assert_eq!(rewritten.restart_mcus, rule(u32::from(made.width), made.mcu_width()));
         let interval = segment(&rewritten.bytes, 0xdd).unwrap();
@@ -193,8 +231,22 @@ proptest! {
     }
 
     #[test]
+    fn however_it_was_coded_the_result_is_the_same(made in made()) {
+        let results: Vec<_> = [(false, false, 0), (false, false, 3), (true, false, 0), (true, false, 3), (true, true, 0)]
+            .into_iter()
+            .filter_map(|(progressive, optimised, restart)| {
+                rewrite(&Made { progressive, optimised, restart, ..made.clone() }.jpeg()).ok()
+            })
+            .collect();
+        prop_assert!(results.len() > 1 || made.has_four_components());
+        prop_assert!(results.iter().all(|result| *result == results[0]));
+    }
+
+    #[test]
     fn a_second_rewriting_changes_nothing(made in made()) {
-        let once = rewrite(&made.jpeg()).unwrap();
+        let once = rewrite(&made.jpeg());
+        prop_assume!(once.is_ok());
+        let once = once.unwrap();
         prop_assert_eq!(rewrite(&once.bytes).unwrap(), once);
     }
 
@@ -234,8 +286,8 @@ fn one_rewriter_gives_what_fresh_ones_give() {
             ..plain()
         };
         let jpeg = made.jpeg();
-        assert!(rewriter.rewrite(&jpeg[..jpeg.len() / 2]).is_err());
-        assert_eq!(rewriter.rewrite(&jpeg), rewrite(&jpeg));
+        assert!(rewrite_with(&mut rewriter, &jpeg[..jpeg.len() / 2]).is_err());
+        assert_eq!(rewrite_with(&mut rewriter, &jpeg), rewrite(&jpeg));
     }
 }
 
