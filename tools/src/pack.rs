@@ -195,7 +195,9 @@ fn write(
                     outcome,
                 } => {
                     images += 1;
-                    rewrites.add(outcome);
+                    if let Some(outcome) = outcome {
+                        rewrites.add(outcome);
+                    }
                     writer.append(NewSample {
                         key: &plan.keys[index],
                         jpeg,

@@ -180,7 +180,7 @@ fn metadata(jpeg: &[u8]) -> Vec<(u8, Vec<u8>)> {
 /// The rule as the format is described, by trying every distance.
 fn rule(width: u32, mcu_width: u32) -> u32 {
     let row = width.div_ceil(mcu_width);
-    let fits = |k: &u32| row % k == 0 && *k * mcu_width >= 32 && *k * mcu_width <= 128;
+    let fits = |k: &u32| row.is_multiple_of(*k) && *k * mcu_width >= 32 && *k * mcu_width <= 128;
     let mut best = (1..=row).filter(fits).collect::<Vec<_>>();
     best.sort_by_key(|k| (i64::from(k * mcu_width) - 64).abs());
     best.first().copied().unwrap_or(row)
@@ -235,7 +235,7 @@ proptest! {
         let results: Vec<_> = [(false, false, 0), (false, false, 3), (true, false, 0), (true, false, 3), (true, true, 0)]
             .into_iter()
             .filter_map(|(progressive, optimised, restart)| {
-                rewrite(&Made { progressive, optimised, restart, ..made.clone() }.jpeg()).ok()
+                rewrite(&Made { progressive, restart, optimised, ..made.clone() }.jpeg()).ok()
             })
             .collect();
         prop_assert!(results.len() > 1 || made.has_four_components());

@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use indicatif::{DecimalBytes, HumanCount};
 use sbam_tools::{
-    Labels, OddFiles, PackDisplay, PackOptions, PackReport, Rewrite, RewriteCounts, ShardSize,
-    Split, pack_image_folder, parse_byte_size,
+    Labels, OddFiles, PackDisplay, PackOptions, PackReport, Rewrite, ShardSize, Split,
+    pack_image_folder, parse_byte_size,
 };
 
 /// Packs a folder of JPEG images into tar shards for training.
@@ -226,7 +226,7 @@ fn print(report: &PackReport, out: &Path) -> std::io::Result<()> {
         report.elapsed.as_secs_f64()
     )?;
     if let Some(rewrites) = &report.rewrites {
-        writeln!(to, "{}", rewrites_line(rewrites, report.images))?;
+        writeln!(to, "{rewrites}")?;
     }
     if !report.odd_files.is_empty() {
         writeln!(
@@ -249,31 +249,6 @@ fn print(report: &PackReport, out: &Path) -> std::io::Result<()> {
         )?;
     }
     writeln!(to, "next: trainer run --data {}", quoted(out))
-}
-
-/// `1,994 of 2,000 images rewritten crop-ready (0.98 of their bytes); 6 kept as they are: 6 already damaged`.
-fn rewrites_line(rewrites: &RewriteCounts, images: u64) -> String {
-    let mut line = format!(
-        "{} of {} rewritten crop-ready",
-        HumanCount(rewrites.rewritten),
-        counted(images, "image")
-    );
-    if let Some(ratio) = rewrites.size_ratio() {
-        line += &format!(" ({ratio:.2} of their bytes)");
-    }
-    if !rewrites.kept.is_empty() {
-        let reasons: Vec<String> = rewrites
-            .kept
-            .iter()
-            .map(|(reason, count)| format!("{} {reason}", HumanCount(*count)))
-            .collect();
-        line += &format!(
-            "; {} kept as they are: {}",
-            HumanCount(rewrites.kept_images()),
-            reasons.join(", ")
-        );
-    }
-    line
 }
 
 /// `1 image`, `2,000 images`.

@@ -2,20 +2,20 @@
 
 /// sRGB's red, green and blue in the profile connection space (X, Y, Z, adapted to D50), as IEC 61966-2-1 profiles have
 /// them.
-const COLOURANTS: [(&[u8; 4], [f64; 3]); 3] = [
-    (b"rXYZ", [0.4361, 0.2225, 0.0139]),
-    (b"gXYZ", [0.3851, 0.7169, 0.0971]),
-    (b"bXYZ", [0.1431, 0.0606, 0.7141]),
+const COLOURANTS: [([u8; 4], [f64; 3]); 3] = [
+    (*b"rXYZ", [0.4361, 0.2225, 0.0139]),
+    (*b"gXYZ", [0.3851, 0.7169, 0.0971]),
+    (*b"bXYZ", [0.1431, 0.0606, 0.7141]),
 ];
 
 /// The curves' tags.
-const CURVES: [&[u8; 4]; 3] = [b"rTRC", b"gTRC", b"bTRC"];
+const CURVES: [[u8; 4]; 3] = [*b"rTRC", *b"gTRC", *b"bTRC"];
 
 /// Profiles in use differ from the standard by rounding; the nearest other spaces by ten times as much.
 const TOLERANCE: f64 = 0.002;
 
 /// Tags of tables that go before colourants and curves.
-const TABLES: [&[u8; 4]; 3] = [b"A2B0", b"A2B1", b"A2B2"];
+const TABLES: [[u8; 4]; 3] = [*b"A2B0", *b"A2B1", *b"A2B2"];
 
 /// Whether a profile says what a file without one means anyway.
 ///
@@ -26,13 +26,13 @@ pub(super) fn is_srgb(profile: &[u8]) -> bool {
         && profile.get(20..24) == Some(b"XYZ ")
         && profile.get(36..40) == Some(b"acsp");
     let near = |a: f64, b: f64| (a - b).abs() <= TOLERANCE;
-    let has_colourant = |(name, expected): &(&[u8; 4], [f64; 3])| {
-        tag(profile, name)
+    let has_colourant = |(name, expected): &([u8; 4], [f64; 3])| {
+        tag(profile, *name)
             .and_then(colourant)
             .is_some_and(|found| (0..3).all(|i| near(found[i], expected[i])))
     };
-    let has_curve = |name: &&[u8; 4]| {
-        let curve = tag(profile, name);
+    let has_curve = |name: &[u8; 4]| {
+        let curve = tag(profile, *name);
         (1..10).map(|i| f64::from(i) / 10.0).all(|x| {
             let y = curve.and_then(|curve| value(curve, x));
             y.is_some_and(|y| near(y, srgb_curve(x)))
@@ -41,7 +41,7 @@ pub(super) fn is_srgb(profile: &[u8]) -> bool {
     is_rgb
         && COLOURANTS.iter().all(has_colourant)
         && CURVES.iter().all(has_curve)
-        && TABLES.iter().all(|name| tag(profile, name).is_none())
+        && TABLES.iter().all(|name| tag(profile, *name).is_none())
 }
 
 fn srgb_curve(x: f64) -> f64 {
@@ -49,13 +49,13 @@ fn srgb_curve(x: f64) -> f64 {
 }
 
 /// The data of a tag (ICC.1, 7.3).
-fn tag<'a>(profile: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+fn tag(profile: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     let count = u32_at(profile, 128)? as usize;
     let table = profile.get(132..)?.as_chunks::<12>().0;
     let entry = table
         .iter()
         .take(count)
-        .find(|entry| entry.starts_with(name))?;
+        .find(|entry| entry.starts_with(&name))?;
     let (at, length) = (u32_at(entry, 4)? as usize, u32_at(entry, 8)? as usize);
     profile.get(at..)?.get(..length)
 }
@@ -82,12 +82,12 @@ fn value(data: &[u8], x: f64) -> Option<f64> {
         return Some(low + (high - low) * (place - below as f64));
     }
     let data = data.strip_prefix(b"para\0\0\0\0\0\x03\0\0")?;
-    let [gamma, a, b, c, d] = [0, 4, 8, 12, 16].map(|at| fixed_at(data, at));
-    let x_linear = x < d?;
-    Some(if x_linear {
-        c? * x
+    let [gamma, scale, offset, slope, linear_below] =
+        [0, 4, 8, 12, 16].map(|at| fixed_at(data, at));
+    Some(if x < linear_below? {
+        slope? * x
     } else {
-        (a? * x + b?).powf(gamma?)
+        (scale? * x + offset?).powf(gamma?)
     })
 }
 
