@@ -3,7 +3,7 @@
 //! ```sh
 //! cargo install cargo-fuzz
 //! cd tools
-//! cargo +nightly run --release --manifest-path fuzz/Cargo.toml --bin seeds -- fuzz/corpus/rewrite
+//! python3 fuzz/seeds.py fuzz/corpus/rewrite
 //! cargo +nightly fuzz run -s none rewrite -- -max_total_time=60
 //! ```
 #![no_main]
