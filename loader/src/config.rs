@@ -1,4 +1,4 @@
-use sbam_augment::{CHANNELS, TrainView};
+use sbam_augment::{CHANNELS, TrainView, View};
 
 use crate::error::{Error, Result};
 use crate::schedule::Schedule;
@@ -7,6 +7,12 @@ use crate::schedule::Schedule;
 pub const MAX_THREADS: u64 = 1024;
 /// The most bytes of one batch of pixels: 4 GiB.
 pub const MAX_BATCH_BYTES: u64 = 1 << 32;
+
+/// The most views of a sample.
+pub const MAX_VIEWS: u64 = 64;
+
+/// Samples read ahead for each decode thread.
+const FETCHED_AHEAD_PER_THREAD: usize = 8;
 
 /// The most samples that are prepared ahead of the caller, for which channels have room from the start.
 const MAX_AHEAD: u64 = 1 << 20;
@@ -26,10 +32,14 @@ pub enum OnError {
 pub struct LoaderConfig {
     /// The run's seed: order and views follow from it.
     pub seed: u64,
-    /// Samples of a batch, which is a micro-batch of one rank.
+    /// Images of a batch, which is a micro-batch of one rank.
     pub batch_size: usize,
-    /// Samples of an optimiser step over all ranks: `batch_size` × accumulate × `world`.
+    /// Images of an optimiser step over all ranks: `batch_size` × accumulate × `world`.
     pub global_batch: u64,
+    /// Images made of each sample, every one with draws of its own (repeated augmentation; Hoffer et al., "Augment your
+    /// batch", CVPR 2020). Divides `batch_size`: a batch holds `batch_size` / `views` samples, the views of one
+    /// side by side.
+    pub views: u32,
     /// This process among all, from 0.
     pub rank: u32,
     /// The number of processes. Divides `streams` and `global_batch`.
@@ -40,8 +50,12 @@ pub struct LoaderConfig {
     pub window_shards: u32,
     /// Whether samples that do not fill the epoch's last global batch are dropped and counted; else it is padded.
     pub drop_last: bool,
-    /// Worker threads that read, decode and resize.
+    /// Threads that decode and resize.
     pub threads: usize,
+    /// Threads that read from shards.
+    pub fetch_threads: usize,
+    /// Bytes of encoded photographs in memory, at most (one photograph may be larger).
+    pub fetch_ahead_bytes: u64,
     /// Batches that are prepared ahead of the caller, at most.
     pub prefetch_batches: usize,
     /// Width of a batch's images in pixels.
@@ -74,6 +88,9 @@ impl LoaderConfig {
             _ => Ok(()),
         };
         positive("threads", self.threads as u64, MAX_THREADS)?;
+        positive("fetch_threads", self.fetch_threads as u64, MAX_THREADS)?;
+        positive("fetch_ahead_bytes", self.fetch_ahead_bytes, u64::MAX)?;
+        positive("views", u64::from(self.views), MAX_VIEWS)?;
         positive("batch_size", self.batch_size as u64, u64::from(u32::MAX))?;
         positive("prefetch_batches", self.prefetch_batches as u64, MAX_AHEAD)?;
         let side = u64::from(u16::MAX);
@@ -85,6 +102,31 @@ impl LoaderConfig {
         positive("samples prepared ahead", ahead, MAX_AHEAD)?;
         self.view.check()?;
         Schedule::new(self, samples)
+    }
+
+    /// Samples of a batch.
+    pub(crate) fn batch_samples(&self) -> usize {
+        self.batch_size / self.views as usize
+    }
+
+    /// Samples that are read and wait for a decode thread, at most: enough that none runs dry while another sample
+    /// takes its time.
+    pub(crate) fn fetched_ahead(&self) -> usize {
+        (FETCHED_AHEAD_PER_THREAD * self.threads).min(self.prefetch_batches * self.batch_samples())
+    }
+
+    /// The views of a sample of this size, in their order.
+    pub(crate) fn views_of(
+        &self,
+        epoch: u64,
+        sample_index: u64,
+        width: u32,
+        height: u32,
+    ) -> impl Iterator<Item = View> + use<'_> {
+        (0..self.views).map(move |view| {
+            self.view
+                .draw(self.seed, epoch, sample_index, view, width, height)
+        })
     }
 
     /// Bytes of one image, `[height, width, 3]`.

@@ -1,4 +1,7 @@
+use std::any::Any;
 use std::path::{Path, PathBuf};
+
+use crate::dataset::Dataset;
 
 /// Everything that can go wrong between shards on disk and a batch of pixels.
 ///
@@ -238,6 +241,22 @@ impl Error {
             source,
         }
     }
+
+    /// A thread's panic while it worked on a sample.
+    pub(crate) fn panicked(dataset: &Dataset, sample_index: u64, panic: &(dyn Any + Send)) -> Self {
+        let message = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        let sample = dataset.sample(sample_index);
+        Self::WorkerPanicked {
+            shard: dataset.shard(sample_index).name.clone(),
+            key: sample.key.clone(),
+            offset: sample.offset as u64,
+            message: message.to_owned(),
+        }
+    }
 }
 
 /// Why a photograph cannot be used. Its shard, key and byte offset are in the [`Error::Sample`] around it.
@@ -271,6 +290,34 @@ pub enum SampleProblem {
     Unsupported {
         /// What it uses.
         feature: String,
+    },
+    /// The file ends inside its scan, which has restart markers.
+    #[error("JPEG of {length} bytes ends inside its scan, in segment {segment} of {segments}")]
+    CutShort {
+        /// The length of the file in bytes.
+        length: usize,
+        /// The segment it ends in, from 1.
+        segment: usize,
+        /// How many there should be.
+        segments: usize,
+    },
+    /// A restart marker that is missing, superfluous or not the one whose turn it is.
+    #[error("damaged JPEG scan at its byte {at}: {reason}")]
+    Restart {
+        /// Where, from the start of the JPEG.
+        at: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The JPEG cannot be cut at restart markers, which the manifest says it has.
+    #[error(
+        "the manifest says {manifest} MCUs between restart markers, but the JPEG has {found}; make the manifest anew"
+    )]
+    RestartDiffers {
+        /// In the JPEG; 0 without markers, or where they do not allow cutting.
+        found: u32,
+        /// In the manifest.
+        manifest: u32,
     },
     /// More pixels than [`MAX_PIXELS`](crate::MAX_PIXELS).
     #[error("JPEG of {width}x{height} pixels, over the limit of {limit}")]
@@ -317,7 +364,9 @@ impl SampleProblem {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NotJpeg { .. } => "not-jpeg",
-            Self::Truncated { .. } => "truncated",
+            Self::Truncated { .. } | Self::CutShort { .. } => "truncated",
+            Self::Restart { .. } => "restart-markers",
+            Self::RestartDiffers { .. } => "restart-differs",
             Self::Header { .. } => "header",
             Self::Unsupported { .. } => "unsupported",
             Self::TooLarge { .. } => "too-large",

@@ -11,7 +11,7 @@ use webdataset::core::utils::{base_plus_ext, is_shard_metadata};
 use webdataset::shard::{RawEntry, TarEntries};
 
 use crate::error::{Error, Result};
-use crate::jpeg::jpeg_size;
+use crate::jpeg::{jpeg_size, restart_mcus};
 use crate::manifest::{MAX_SAMPLES, MAX_SHARDS, Manifest, Sample, Shard, limit};
 
 /// Read from the disk at a time.
@@ -252,7 +252,7 @@ impl<'a> Group<'a> {
             height: size.height as i32,
             label: None,
             crc32c: i64::from(crc32c::crc32c(data)),
-            restart_mcus: 0,
+            restart_mcus: restart_mcus(data) as i32,
         });
         Ok(())
     }

@@ -8,10 +8,13 @@
 //! | `manifest.rs`, `manifest_file.rs` | [`Manifest`]: what the shards hold, and its Parquet file |
 //! | `index.rs` | [`index_shards`]: a manifest for shards that came without one |
 //! | `dataset.rs`, `shard_files.rs` | [`Dataset`]: manifest and shards together, reading a JPEG's bytes |
-//! | `jpeg.rs` | [`jpeg_size`] and [`Decoder`] |
+//! | `jpeg/` | [`jpeg_size`], [`restart_mcus`], [`Decoder`]: of all of a JPEG or of what a box needs |
 //! | `order.rs` | [`Order`]: which sample comes when |
 //! | `config.rs`, `schedule.rs` | [`LoaderConfig`], checked, and how an epoch is cut into steps and batches |
-//! | `dispatcher.rs`, `worker.rs`, `buffers.rs` | the threads and the pixels they pass on |
+//! | `dispatcher.rs`, `fetcher.rs`, `worker.rs` | the threads: order, reading, decoding |
+//! | `buffers.rs`, `jpeg_buffers.rs`, `byte_budget.rs` | what they pass on, used again and again, and its bound |
+//! | `memory.rs` | [`MemoryEstimate`]: what a loader will hold |
+//! | `meters.rs`, `verdict.rs` | [`LoaderStats`]: what they did; [`Verdict`]: what holds them up |
 //! | `loader.rs`, `batch.rs` | [`Loader`]: slots put together into a [`Batch`] |
 //! | `state.rs`, `receipt.rs` | [`LoaderState`]: where to go on; [`Receipt`]: proof that every sample came once |
 //! | `error.rs` | [`Error`], with the place in the data; [`SampleProblem`] |
@@ -19,9 +22,10 @@
 //! Data flows one way:
 //!
 //! ```text
-//! manifest ─▶ order ─▶ dispatcher ─▶ workers: read ▸ decode ▸ draw view ▸ resize ─▶ loader ─▶ batch, state, receipt
-//!                          ▲              into the slot of a batch buffer                        │
-//!                          └───────────────────────── buffers ◀──────────────────────────────────┘
+//! manifest ─▶ order ─▶ dispatcher ─▶ fetchers ─▶ workers: draw views ▸ cut ▸ decode ▸ resize ─▶ loader ─▶ batch, state,
+//!                        ▲    ▲       pread into        │      into the slot of a batch buffer     │       receipt
+//!                        │    └─ byte budget ◀──────────┘                                          │
+//!                        └──────────────────────────── buffers ◀───────────────────────────────────┘
 //! ```
 //!
 //! Shards are read with `pread`, so the crate needs a Unix.
@@ -36,12 +40,15 @@
 //!     seed: 0,
 //!     batch_size: 64,
 //!     global_batch: 256,
+//!     views: 1,
 //!     rank: 0,
 //!     world: 1,
 //!     streams: 8,
 //!     window_shards: 4,
 //!     drop_last: true,
 //!     threads: 4,
+//!     fetch_threads: 4,
+//!     fetch_ahead_bytes: 64 << 20,
 //!     prefetch_batches: 4,
 //!     out_width: 224,
 //!     out_height: 224,
@@ -63,32 +70,41 @@
 
 mod batch;
 mod buffers;
+mod byte_budget;
 mod config;
 mod dataset;
 mod dispatcher;
 mod error;
+mod fetcher;
 #[cfg(test)]
 mod fixture;
 mod index;
 mod jpeg;
+mod jpeg_buffers;
 mod loader;
 mod manifest;
 mod manifest_file;
+mod memory;
+mod meters;
 mod order;
 mod receipt;
 mod schedule;
 mod shard_files;
 mod state;
+mod verdict;
 mod worker;
 
 pub use batch::{Batch, BatchSample, SlotKind};
-pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, OnError};
+pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, MAX_VIEWS, OnError};
 pub use dataset::Dataset;
 pub use error::{Error, Result, SampleProblem};
 pub use index::index_shards;
-pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Rgb, jpeg_size};
+pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Part, Rgb, jpeg_size, restart_mcus};
 pub use loader::Loader;
 pub use manifest::{MAX_KEY_BYTES, MAX_SAMPLES, MAX_SHARDS, Manifest, Sample, Shard};
+pub use memory::MemoryEstimate;
+pub use meters::LoaderStats;
 pub use order::{MAX_STREAMS, Order};
 pub use receipt::Receipt;
 pub use state::{LoaderState, Quarantined};
+pub use verdict::Verdict;

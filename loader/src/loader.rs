@@ -1,28 +1,33 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam::channel::{Receiver, bounded};
 use sbam_augment::{CropBox, View};
 
 use crate::batch::{Batch, BatchSample, SlotKind};
 use crate::buffers::{self, Buffers};
+use crate::byte_budget::ByteBudget;
 use crate::config::{LoaderConfig, OnError};
 use crate::dataset::Dataset;
 use crate::dispatcher::Dispatcher;
 use crate::error::{Error, Result, SampleProblem};
+use crate::fetcher::{Fetch, Fetched, Fetcher};
+use crate::jpeg_buffers::JpegBuffers;
+use crate::meters::{LoaderStats, Meters, count};
 use crate::order::Order;
 use crate::receipt::Receipt;
 use crate::schedule::Schedule;
 use crate::state::{LoaderState, Quarantined};
-use crate::worker::{Done, Fetch, Filled, Outcome, Worker};
+use crate::worker::{Done, Filled, Outcome, Worker};
 
 /// Reads a data set as batches of pixels, epoch after epoch.
 ///
-/// A dispatcher thread walks the [`Order`] and cuts batch buffers into slots; worker threads read, decode and resize
-/// each into its slot; [`next_batch`](Self::next_batch) puts finished slots together. Which batches come, and every byte
-/// of them, depends on data set, configuration and state alone, not on the number of threads. Memory is bounded by
-/// `prefetch_batches`, the batches the caller holds, and one photograph per thread.
+/// A dispatcher thread walks the [`Order`] and cuts batch buffers into slots; fetch threads read each slot's sample;
+/// decode threads decode and resize it into its slot; [`next_batch`](Self::next_batch) puts finished slots together.
+/// Which batches come, and every byte of them, depends on data set, configuration and state alone, not on the
+/// number of threads. Memory is bounded, see [`LoaderConfig::memory`].
 ///
 /// Dropping a loader ends and joins its threads, each after the slot it is working on.
 pub struct Loader {
@@ -31,6 +36,7 @@ pub struct Loader {
     schedule: Schedule,
     order: Arc<Order>,
     buffers: Buffers,
+    meters: Arc<Meters>,
     /// Where the next batch starts.
     state: LoaderState,
     /// Slots of batches not yet handed out; the first entry is batch number `next`.
@@ -48,10 +54,10 @@ struct Pending {
 }
 
 impl Pending {
-    fn new(batch_size: usize) -> Self {
+    fn new(slots: usize) -> Self {
         Self {
-            slots: (0..batch_size).map(|_| None).collect(),
-            missing: batch_size,
+            slots: (0..slots).map(|_| None).collect(),
+            missing: slots,
         }
     }
 
@@ -67,12 +73,17 @@ impl Pending {
 struct Pipeline {
     done: Receiver<Done>,
     in_preparation: Receiver<()>,
+    /// What is read and waits for a decode thread; to look at, not to take from.
+    fetched: Receiver<Fetched>,
+    budget: Arc<ByteBudget>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        // With its receivers gone, every thread fails its next send and returns.
+        // With its receivers gone and no more room to be had, every thread fails its next send and returns.
+        self.fetched = crossbeam::channel::never();
+        self.budget.close();
         self.done = crossbeam::channel::never();
         self.in_preparation = crossbeam::channel::never();
         for thread in self.threads.drain(..) {
@@ -138,6 +149,7 @@ impl Loader {
             schedule,
             order,
             buffers,
+            meters: Arc::default(),
             state,
         };
         loader.pipeline = Some(loader.start_threads(fetch)?);
@@ -146,22 +158,27 @@ impl Loader {
 
     fn start_threads(&self, fetch: &Fetch) -> Result<Pipeline> {
         let config = &self.config;
-        // Every slot in preparation fits, so that no worker ever waits for the caller to take its result.
-        let slots = config.prefetch_batches * config.batch_size;
+        // Every slot in preparation fits, so that no decode thread ever waits for the caller to take its result.
+        let slots = config.prefetch_batches * config.batch_samples();
         let (jobs_in, jobs_out) = bounded(slots);
+        let (fetched_in, fetched_out) = bounded(config.fetched_ahead());
         let (done_in, done_out) = bounded(slots);
         let (token_in, token_out) = bounded(config.prefetch_batches);
         let mut pipeline = Pipeline {
             done: done_out,
             in_preparation: token_out,
-            threads: Vec::with_capacity(config.threads + 1),
+            fetched: fetched_out.clone(),
+            budget: ByteBudget::new(config.fetch_ahead_bytes),
+            threads: Vec::with_capacity(config.threads + config.fetch_threads + 1),
         };
         // Made after `pipeline`, so that if a thread cannot be started the jobs end before the others are joined.
         let dispatcher = Dispatcher {
             config: config.clone(),
             schedule: self.schedule,
             order: Arc::clone(&self.order),
+            dataset: Arc::clone(&self.dataset),
             buffers: self.buffers.clone(),
+            budget: Arc::clone(&pipeline.budget),
             jobs: jobs_in,
             in_preparation: token_in,
         };
@@ -172,18 +189,28 @@ impl Loader {
                 .map_err(|e| Error::io("start thread", name.as_ref(), e))
         };
         for index in 0..config.threads {
-            let worker = Worker::new(config, &self.dataset, fetch);
-            let (jobs, done) = (jobs_out.clone(), done_in.clone());
-            let run = Box::new(move || worker.run(&jobs, &done));
+            let worker = Worker::new(config, &self.dataset, &self.meters);
+            let (fetched, done) = (fetched_out.clone(), done_in.clone());
+            let run = Box::new(move || worker.run(&fetched, &done));
             pipeline
                 .threads
-                .push(spawn(format!("loader-{index}"), run)?);
+                .push(spawn(format!("decode-{index}"), run)?);
+        }
+        let jpegs = JpegBuffers::default();
+        for index in 0..config.fetch_threads {
+            let fetcher = Fetcher {
+                dataset: Arc::clone(&self.dataset),
+                fetch: Arc::clone(fetch),
+                buffers: jpegs.clone(),
+                meters: Arc::clone(&self.meters),
+            };
+            let (jobs, fetched) = (jobs_out.clone(), fetched_in.clone());
+            let run = Box::new(move || fetcher.run(&jobs, &fetched));
+            pipeline.threads.push(spawn(format!("fetch-{index}"), run)?);
         }
         let (epoch, position) = (self.state.epoch, self.state.position);
         let run = Box::new(move || dispatcher.run(epoch, position));
-        pipeline
-            .threads
-            .push(spawn("loader-order".to_owned(), run)?);
+        pipeline.threads.push(spawn("order".to_owned(), run)?);
         Ok(pipeline)
     }
 
@@ -200,6 +227,11 @@ impl Loader {
     /// Where the next batch starts; after a batch, the same as its [`Batch::state`].
     pub fn state(&self) -> &LoaderState {
         &self.state
+    }
+
+    /// What the loader has done since it was started.
+    pub fn stats(&self) -> LoaderStats {
+        self.meters.read(self.config.threads)
     }
 
     /// The next batch, or `None` after the last epoch. Waits until it is ready.
@@ -233,8 +265,17 @@ impl Loader {
         let (epoch, batch) = (self.state.epoch, self.index_in_epoch());
         let ended = || Error::ThreadsEnded { epoch, batch };
         let pipeline = self.pipeline.as_ref().ok_or_else(ended)?;
+        let start = Instant::now();
         loop {
             if let Some(complete) = self.pending.pop_front_if(|batch| batch.missing == 0) {
+                self.meters.caller_waits.add_since(start);
+                count(&self.meters.batches, 1);
+                let ahead = self.pending.iter().filter(|batch| batch.missing == 0);
+                count(&self.meters.batches_ahead, ahead.count() as u64);
+                count(
+                    &self.meters.fetched_samples_ahead,
+                    pipeline.fetched.len() as u64,
+                );
                 // Only now may another batch enter: what is in preparation and what is pending are the same batches.
                 pipeline.in_preparation.recv().map_err(|_| ended())?;
                 self.next += 1;
@@ -243,7 +284,8 @@ impl Loader {
             let done = pipeline.done.recv().map_err(|_| ended())?;
             let ahead = (done.batch - self.next) as usize;
             while self.pending.len() <= ahead {
-                self.pending.push_back(Pending::new(self.config.batch_size));
+                self.pending
+                    .push_back(Pending::new(self.config.batch_samples()));
             }
             self.pending[ahead].add(done);
         }
@@ -270,17 +312,18 @@ impl Loader {
 
     /// Joins the slots' pixels, fills slots that have none, and advances the state.
     fn put_together(&mut self, slots: Vec<Filled>) -> Batch {
+        let views = self.config.views as usize;
         let mut pieces = Vec::with_capacity(slots.len());
-        let mut samples: Vec<BatchSample> = Vec::with_capacity(slots.len());
+        let mut samples: Vec<BatchSample> = Vec::with_capacity(slots.len() * views);
         // Slots without pixels, and the slot each repeats.
         let mut repeats = Vec::new();
         let mut last_good = None;
         for (slot, Filled { pixels, outcome }) in slots.into_iter().enumerate() {
             pieces.push(pixels);
             let (kind, sample_index) = match outcome {
-                Outcome::Good(sample_index, view) => {
+                Outcome::Good(sample_index) => {
                     self.state.receipt.record_seen(sample_index);
-                    samples.push(self.describe(sample_index, view));
+                    self.describe(sample_index, &mut samples);
                     last_good = Some(slot);
                     continue;
                 }
@@ -294,18 +337,20 @@ impl Loader {
                 }
             };
             repeats.push((slot, last_good));
-            let shown = match last_good {
-                Some(good) => samples[good],
-                None => self.describe(sample_index, self.whole_view(sample_index)),
-            };
-            samples.push(BatchSample {
-                kind,
-                loss_weight: 0.0,
-                ..shown
-            });
+            for view_index in 0..views {
+                let shown = match last_good {
+                    Some(good) => samples[good * views + view_index],
+                    None => self.undecoded(sample_index, view_index as u32),
+                };
+                samples.push(BatchSample {
+                    kind,
+                    loss_weight: 0.0,
+                    ..shown
+                });
+            }
         }
         let mut pixels = buffers::rejoin(pieces);
-        let bytes = self.config.image_bytes();
+        let bytes = self.config.image_bytes() * views;
         for (slot, good) in repeats {
             let to = slot * bytes;
             match good {
@@ -314,7 +359,7 @@ impl Loader {
             }
         }
         let (epoch, index_in_epoch) = (self.state.epoch, self.index_in_epoch());
-        let step_in_epoch = self.state.position / self.schedule.global_batch;
+        let step_in_epoch = self.state.position / self.schedule.slots_per_step;
         let receipt = self.advance();
         Batch {
             pixels,
@@ -328,28 +373,42 @@ impl Loader {
             ends_step: self
                 .state
                 .position
-                .is_multiple_of(self.schedule.global_batch),
+                .is_multiple_of(self.schedule.slots_per_step),
             state: self.state.clone(),
             receipt,
         }
     }
 
-    fn describe(&self, sample_index: u64, view: View) -> BatchSample {
-        BatchSample {
+    /// Adds the descriptions of a sample's images: its views are what they were drawn as when they were rendered.
+    fn describe(&self, sample_index: u64, into: &mut Vec<BatchSample>) {
+        let sample = self.dataset.sample(sample_index);
+        let (width, height) = (sample.width as u32, sample.height as u32);
+        let views = self
+            .config
+            .views_of(self.state.epoch, sample_index, width, height);
+        into.extend(views.zip(0..).map(|(view, view_index)| BatchSample {
             sample_index,
-            label: self.dataset.sample(sample_index).label,
+            label: sample.label,
             loss_weight: 1.0,
             view,
-            view_index: 0,
+            view_index,
             kind: SlotKind::Sample,
-        }
+        }));
     }
 
-    fn whole_view(&self, sample_index: u64) -> View {
+    /// The description of a slot that shows nothing.
+    fn undecoded(&self, sample_index: u64, view_index: u32) -> BatchSample {
         let sample = self.dataset.sample(sample_index);
-        View {
-            crop: CropBox::whole(sample.width as u32, sample.height as u32),
-            flip: false,
+        BatchSample {
+            sample_index,
+            label: sample.label,
+            loss_weight: 0.0,
+            view: View {
+                crop: CropBox::whole(sample.width as u32, sample.height as u32),
+                flip: false,
+            },
+            view_index,
+            kind: SlotKind::Padding,
         }
     }
 

@@ -28,8 +28,11 @@ pub struct LoaderState {
     pub streams: u32,
     /// Shards of a window.
     pub window_shards: u32,
-    /// Samples of an optimiser step over all ranks.
+    /// Images of an optimiser step over all ranks.
     pub global_batch: u64,
+    /// Images of a sample.
+    #[serde(default = "one_view")]
+    pub views: u32,
     /// Whether incomplete global batches are dropped.
     pub drop_last: bool,
     /// The epoch of the next batch.
@@ -60,6 +63,11 @@ pub struct Quarantined {
     pub epoch: u64,
 }
 
+/// States that were saved before there were several views.
+fn one_view() -> u32 {
+    1
+}
+
 impl LoaderState {
     /// The state before the first batch of a run.
     pub(crate) fn first(config: &LoaderConfig, manifest_hash: &str) -> Self {
@@ -70,6 +78,7 @@ impl LoaderState {
             streams: config.streams,
             window_shards: config.window_shards,
             global_batch: config.global_batch,
+            views: config.views,
             drop_last: config.drop_last,
             epoch: 0,
             position: 0,
@@ -136,6 +145,7 @@ impl LoaderState {
         same("streams", &self.streams, &first.streams)?;
         same("window_shards", &self.window_shards, &first.window_shards)?;
         same("global_batch", &self.global_batch, &first.global_batch)?;
+        same("views", &self.views, &first.views)?;
         same("drop_last", &self.drop_last, &first.drop_last)
     }
 

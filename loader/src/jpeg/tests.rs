@@ -1,4 +1,6 @@
+use super::markers::{SOI, SOS};
 use super::*;
+use crate::error::SampleProblem;
 use crate::fixture::{encode, jpeg};
 use jpeg_encoder::{ColorType, SamplingFactor};
 use proptest::prelude::*;

@@ -1,0 +1,170 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sbam_augment::CropBox;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+use super::cut::Cutter;
+use super::header::{JpegSize, jpeg_size};
+use super::markers::{EOI, Markers, SOS};
+use crate::error::SampleProblem;
+
+/// The most a decoder keeps allocated between photographs, in bytes: 16 megapixels. Larger ones are rare.
+pub(crate) const KEEP_BYTES: usize = 3 << 24;
+
+/// A decoded photograph, `[height, width, 3]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Rgb<'a> {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Red, green, blue, row by row.
+    pub pixels: &'a [u8],
+}
+
+/// Decoded pixels of a photograph, and which they are.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// The pixels.
+    pub rgb: Rgb<'a>,
+    /// Where they are in the photograph; of the size of `rgb`.
+    pub place: CropBox,
+}
+
+/// Decodes JPEGs to 8-bit RGB into a buffer that it keeps.
+///
+/// Greyscale, CMYK and YCCK become RGB (four-component files are taken as inverted, as Adobe writes them and Pillow
+/// reads them). Data after the end of an image is ignored. A file that ends too early, or that holds impossible codes,
+/// is an error and never grey pixels; damage that still reads as valid codes only its CRC can tell.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    rgb: Vec<u8>,
+    cutter: Cutter,
+}
+
+impl Decoder {
+    /// A decoder with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes the whole JPEG.
+    pub fn decode(&mut self, jpeg: &[u8]) -> Result<Rgb<'_>, SampleProblem> {
+        let size = jpeg_size(jpeg)?;
+        check_has_end(jpeg)?;
+        decode_all(jpeg, size, &mut self.rgb)
+    }
+
+    /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers a part, of any other
+    /// all of it. Inside the box the pixels are those of [`decode`](Self::decode), exactly.
+    ///
+    /// `restart_mcus` is what [`restart_mcus`](crate::restart_mcus) or a manifest says of the JPEG; with 0 it is decoded
+    /// whole. Segments outside the part are not decoded, so damage in them goes unnoticed; their markers are checked.
+    ///
+    /// # Panics
+    /// If `needed` is empty or reaches out of the photograph.
+    pub fn decode_part(
+        &mut self,
+        jpeg: &[u8],
+        needed: &CropBox,
+        restart_mcus: u32,
+    ) -> Result<Part<'_>, SampleProblem> {
+        if restart_mcus > 0
+            && let Some(cut) = self.cutter.cut(jpeg, needed, restart_mcus)?
+        {
+            let place = cut.part;
+            let size = JpegSize {
+                width: place.width,
+                height: place.height,
+            };
+            let rgb = decode_all(cut.jpeg, size, &mut self.rgb)?;
+            return Ok(Part { rgb, place });
+        }
+        let rgb = self.decode(jpeg)?;
+        let place = CropBox::whole(rgb.width, rgb.height);
+        assert!(
+            needed.lies_inside(rgb.width, rgb.height),
+            "{needed:?} reaches out of {place:?}"
+        );
+        Ok(Part { rgb, place })
+    }
+}
+
+/// Decodes a JPEG of this size into `rgb`, which becomes exactly as long.
+fn decode_all<'a>(
+    jpeg: &[u8],
+    size: JpegSize,
+    rgb: &'a mut Vec<u8>,
+) -> Result<Rgb<'a>, SampleProblem> {
+    size.check()?;
+    let JpegSize { width, height } = size;
+    let rgb_bytes = width as usize * height as usize * 3;
+    // Cleared, because the decoder leaves pixels of some damaged files unwritten: they must not show the photograph
+    // before.
+    rgb.clear();
+    if rgb.capacity() > KEEP_BYTES.max(rgb_bytes) {
+        rgb.shrink_to(KEEP_BYTES.max(rgb_bytes));
+    }
+    rgb.resize(rgb_bytes, 0);
+    match decode_into(jpeg, rgb, true) {
+        // Common in the wild and harmless; libjpeg only warns. Strict mode has no finer setting.
+        Err(DecodeErrors::FormatStatic(reason)) if reason.contains("Extra bytes between") => {
+            rgb.fill(0);
+            decode_into(jpeg, rgb, false)
+        }
+        result => result,
+    }
+    .map_err(|error| match error {
+        DecodeErrors::Unsupported(scheme) => SampleProblem::Unsupported {
+            feature: format!("{scheme:?}"),
+        },
+        error => SampleProblem::Decode {
+            reason: error.to_string(),
+        },
+    })?;
+    Ok(Rgb {
+        width,
+        height,
+        pixels: rgb,
+    })
+}
+
+fn decode_into(jpeg: &[u8], rgb: &mut [u8], strict: bool) -> Result<(), DecodeErrors> {
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
+        .set_strict_mode(strict);
+    // zune-jpeg indexes slices by what damaged files say and has panicked on some; such a file is a bad sample,
+    // not the end of the run. The decoder is dropped and the buffer cleared, so nothing half-done survives.
+    catch_unwind(AssertUnwindSafe(|| {
+        JpegDecoder::new_with_options(ZCursor::new(jpeg), options).decode_into(rgb)
+    }))
+    .unwrap_or(Err(DecodeErrors::FormatStatic("the decoder panicked")))
+}
+
+/// Checks that an end-of-image marker follows the start of the scan.
+///
+/// The decoder alone does not notice a file that is cut off in its last rows.
+fn check_has_end(bytes: &[u8]) -> Result<(), SampleProblem> {
+    let mut markers = Markers::start(bytes)?;
+    loop {
+        let (_, marker, _) = markers.next_segment()?;
+        if marker == SOS {
+            break;
+        }
+    }
+    // From the back: it is nearly always the last two bytes. Stuffing keeps it out of entropy-coded data.
+    let scan = &bytes[markers.at..];
+    if scan.windows(2).rev().any(|pair| pair == [0xff, EOI]) {
+        return Ok(());
+    }
+    Err(SampleProblem::Truncated {
+        length: bytes.len(),
+        part: "scan",
+    })
+}
