@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use sbam_loader::{Decoder, Manifest};
+use sbam_loader::{Decoder, Manifest, restart_mcus};
 
 use crate::crop_ready::CropReady;
 use crate::folder_lock::{FolderLock, WhenBusy};
@@ -282,25 +282,26 @@ impl Worker {
             }
         };
         let (width, height) = (decoded.width, decoded.height);
-        let (jpeg, restart_mcus, outcome) = match rewrite {
-            Rewrite::KeepBytes => (source, 0, None),
+        let (jpeg, outcome) = match rewrite {
+            Rewrite::KeepBytes => (source, None),
             Rewrite::CropReady => match self.rewriter.rewrite(&source, &decoded) {
                 Ok(rewritten) => {
                     let outcome = Outcome::Rewritten {
                         source_bytes: source.len() as u64,
                         bytes: rewritten.bytes.len() as u64,
                     };
-                    (rewritten.bytes, rewritten.restart_mcus, Some(outcome))
+                    (rewritten.bytes, Some(outcome))
                 }
-                Err(reason) => (source, 0, Some(Outcome::Kept(reason))),
+                Err(reason) => (source, Some(Outcome::Kept(reason))),
             },
         };
         Ok(Checked::Image {
             crc32c: crc32c::crc32c(&jpeg),
+            // Images that are kept may have restart markers of their own.
+            restart_mcus: restart_mcus(&jpeg),
             jpeg,
             width,
             height,
-            restart_mcus,
             outcome,
         })
     }

@@ -225,6 +225,7 @@ proptest! {
         prop_assert_eq!(rewritten.restart_mcus, rule(u32::from(made.width), made.mcu_width()));
         let interval = segment(&rewritten.bytes, 0xdd).unwrap();
         prop_assert_eq!(u32::from(u16::from_be_bytes([interval[0], interval[1]])), rewritten.restart_mcus);
+        prop_assert_eq!(sbam_loader::restart_mcus(&rewritten.bytes), rewritten.restart_mcus);
         prop_assert!(segment(&rewritten.bytes, 0xc0).is_some(), "it is baseline");
         let frame = |jpeg| segments(jpeg).into_iter().find(|(m, _)| (0xc0..=0xc2).contains(m)).unwrap().1;
         prop_assert_eq!(frame(&rewritten.bytes), frame(&jpeg));
