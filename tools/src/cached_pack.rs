@@ -9,13 +9,13 @@ use sbam_loader::Manifest;
 use walkdir::WalkDir;
 
 use crate::pack::{PackReport, Progress, pack_image_folder};
-use crate::pack_options::PackOptions;
+use crate::pack_options::{PackOptions, Rewrite};
 use crate::stop::check;
 
 /// The folder of shards of the images in `input`, packed into `cache_dir` first if it is not there yet.
 ///
-/// The packed folder is found again as long as `input` has the same path and the same files (names, sizes and times of
-/// change). The report is that of the packing, if there was one.
+/// Images are packed crop-ready. The packed folder is found again as long as `input` has the same path and the same files
+/// (names, sizes and times of change); one that was packed in another way is not taken for it. The report is that of the packing, if there was one.
 ///
 /// # Errors
 /// As [`pack_image_folder`].
@@ -25,21 +25,31 @@ pub fn pack_image_folder_into_cache(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(PathBuf, Option<PackReport>)> {
-    let fingerprint = fingerprint(input, stop)?;
+    let options = PackOptions::default();
+    let fingerprint = fingerprint(input, options.rewrite, stop)?;
     let folder = cache_dir.join("packed").join(format!("{fingerprint:08x}"));
     if folder.join(Manifest::FILE_NAME).is_file() {
         return Ok((folder, None));
     }
-    let report = pack_image_folder(input, &folder, &PackOptions::default(), stop, progress)?;
+    let report = pack_image_folder(input, &folder, &options, stop, progress)?;
     Ok((folder, Some(report)))
 }
 
-/// A number that changes when a file below `input` comes, goes or changes.
-fn fingerprint(input: &Path, stop: &AtomicBool) -> Result<u64> {
+/// How images are packed, as part of the fingerprint. Raise a number whenever its rewriting gives other bytes.
+fn way(rewrite: Rewrite) -> &'static [u8] {
+    match rewrite {
+        Rewrite::CropReady => b"crop-ready 1",
+        Rewrite::KeepBytes => b"keep-bytes 1",
+    }
+}
+
+/// A number that changes when a file below `input` comes, goes or changes, and with the way of packing.
+fn fingerprint(input: &Path, rewrite: Rewrite, stop: &AtomicBool) -> Result<u64> {
     let input = input
         .canonicalize()
         .with_context(|| format!("cannot find {}", input.display()))?;
     let mut sum = Fnv::new();
+    sum.add(way(rewrite));
     sum.add(input.as_os_str().as_encoded_bytes());
     let entries = WalkDir::new(&input)
         .follow_links(true)
@@ -76,5 +86,20 @@ impl Fnv {
         for byte in bytes.iter().chain(&[0]) {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_packed_in_another_way_has_another_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), "a").unwrap();
+        let stop = AtomicBool::new(false);
+        let of = |rewrite| fingerprint(folder.path(), rewrite, &stop).unwrap();
+        assert_eq!(of(Rewrite::CropReady), of(Rewrite::CropReady));
+        assert_ne!(of(Rewrite::CropReady), of(Rewrite::KeepBytes));
     }
 }

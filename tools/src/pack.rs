@@ -5,15 +5,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use sbam_loader::{Decoder, Manifest};
+use sbam_loader::{Decoder, Manifest, restart_mcus};
 
+use crate::crop_ready::CropReady;
 use crate::folder_lock::{FolderLock, WhenBusy};
 use crate::image_folder::{ImageFolder, Split};
 use crate::ordered::{Limits, map_in_order};
 use crate::output_folder::{OutputFolder, refuse_used};
 use crate::output_path::{refuse_nested, resolve};
-use crate::pack_options::{OddFiles, PackOptions};
+use crate::pack_options::{OddFiles, PackOptions, Rewrite};
 use crate::pack_plan::{Plan, cannot_read};
+use crate::rewrite_counts::{Outcome, RewriteCounts};
 use crate::shard_writer::{NewSample, ShardSetWriter};
 use crate::stop::check;
 
@@ -57,6 +59,8 @@ pub struct PackReport {
     pub shards: u64,
     /// Bytes of all shards.
     pub shard_bytes: u64,
+    /// What became of the images' bytes; `None` if they were to be kept.
+    pub rewrites: Option<RewriteCounts>,
     /// Files with a JPEG extension that were left out because they are not readable JPEGs.
     pub odd_files: Vec<OddFile>,
     /// Other files that were left out.
@@ -77,8 +81,9 @@ pub struct OddFile {
 /// Packs the images of `input` into shards with a manifest in the new folder `out`.
 ///
 /// `input` is a tree `ROOT/CLASS/NAME.JPEG`, one with `train` (and `val`) above the classes, or a flat folder without
-/// labels. The bytes of the images are kept as they are; each image is decoded once to see that it can be. The same
-/// images and seed give the same bytes in `out`, whatever the number of threads and the order of the file system.
+/// labels. Each image is decoded once to see that it can be, and its bytes are rewritten without loss or kept, as
+/// [`PackOptions::rewrite`] says. The same images, seed and rewriting give the same bytes in `out`, whatever the number
+/// of threads and the order of the file system.
 ///
 /// `out` appears when everything in it is complete, and not at all after an error. At most a fixed amount of image data
 /// is held in memory; names take about 300 bytes an image.
@@ -103,7 +108,12 @@ pub fn pack_image_folder(
     let lock = FolderLock::acquire(&out, WhenBusy::Fail, stop)?;
     let plan = Plan::new(&folder, options, stop)?;
     let output = OutputFolder::begin(lock)?;
-    let (manifest, odd_files) = write(&folder, &plan, options, output.path(), stop, progress)?;
+    let written = write(&folder, &plan, options, output.path(), stop, progress)?;
+    let Written {
+        manifest,
+        rewrites,
+        odd_files,
+    } = written;
     output.finish()?;
     Ok(PackReport {
         folder: out,
@@ -111,6 +121,7 @@ pub fn pack_image_folder(
         classes: plan.labelled.then_some(manifest.class_names.len() as u64),
         shards: manifest.shards.len() as u64,
         shard_bytes: manifest.shards.iter().map(|shard| shard.bytes).sum(),
+        rewrites: (options.rewrite == Rewrite::CropReady).then_some(rewrites),
         odd_files,
         files_left_out: folder.files_left_out,
         elapsed: started.elapsed(),
@@ -124,13 +135,22 @@ enum Checked {
         crc32c: u32,
         width: u32,
         height: u32,
+        restart_mcus: u32,
+        outcome: Option<Outcome>,
     },
     Odd {
         reason: String,
     },
 }
 
-/// Writes all shards and the manifest into `into`; gives back what was left out as well.
+/// What was written, and what was not.
+struct Written {
+    manifest: Manifest,
+    rewrites: RewriteCounts,
+    odd_files: Vec<OddFile>,
+}
+
+/// Writes all shards and the manifest into `into`.
 fn write(
     folder: &ImageFolder,
     plan: &Plan,
@@ -138,13 +158,14 @@ fn write(
     into: &Path,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Manifest, Vec<OddFile>)> {
+) -> Result<Written> {
     let prefix = options
         .prefix
         .as_deref()
         .unwrap_or(options.split.unwrap_or(Split::Train).folder_name());
     let mut writer = ShardSetWriter::new(into, prefix);
     let mut odd_files = Vec::new();
+    let mut rewrites = RewriteCounts::default();
     let mut cuts = plan.cuts.iter().copied().peekable();
     let (images_total, bytes_total) = (plan.order.len() as u64, plan.file_bytes.iter().sum());
     let (mut position, mut bytes, mut images) = (0, 0, 0_u64);
@@ -156,8 +177,8 @@ fn write(
         plan.order
             .iter()
             .map(|&index| (index, plan.file_bytes[index])),
-        Decoder::new,
-        |decoder, index| (index, read_and_check(folder, index, decoder)),
+        Worker::default,
+        |worker, index| (index, worker.prepare(folder, index, options.rewrite)),
         |(index, checked)| {
             check(stop)?;
             if cuts.next_if_eq(&position).is_some() {
@@ -170,14 +191,20 @@ fn write(
                     crc32c,
                     width,
                     height,
+                    restart_mcus,
+                    outcome,
                 } => {
                     images += 1;
+                    if let Some(outcome) = outcome {
+                        rewrites.add(outcome);
+                    }
                     writer.append(NewSample {
                         key: &plan.keys[index],
                         jpeg,
                         crc32c,
                         width,
                         height,
+                        restart_mcus,
                         label: image.class_index.map(i32::try_from).transpose()?,
                         json: None,
                     })?;
@@ -213,38 +240,69 @@ fn write(
     let tool = format!("shard_imagenet {}", env!("CARGO_PKG_VERSION"));
     let manifest = writer.finish(folder.class_names.clone(), Some(options.seed), tool)?;
     odd_files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((manifest, odd_files))
+    Ok(Written {
+        manifest,
+        rewrites,
+        odd_files,
+    })
 }
 
-fn read_and_check(folder: &ImageFolder, index: usize, decoder: &mut Decoder) -> Result<Checked> {
-    let image = &folder.images[index];
-    let path = folder.path_of(image);
-    if !image.is_regular {
-        return Ok(Checked::Odd {
-            reason: "not a regular file".to_owned(),
-        });
-    }
-    let file_bytes = path.metadata().with_context(|| cannot_read(&path))?.len();
-    if file_bytes > MOST_FILE_BYTES {
-        return Ok(Checked::Odd {
-            reason: format!("larger than {MOST_FILE_BYTES} bytes"),
-        });
-    }
-    // Not a matter of --odd-files: with a disk that fails, skipping would quietly lose most of a data set.
-    let jpeg = std::fs::read(&path).with_context(|| cannot_read(&path))?;
-    // Decoded whole, so that training never meets an image that it cannot decode.
-    match decoder.decode(&jpeg) {
-        Ok(rgb) => {
-            let (width, height) = (rgb.width, rgb.height);
-            Ok(Checked::Image {
-                crc32c: crc32c::crc32c(&jpeg),
-                width,
-                height,
-                jpeg,
-            })
+/// What a thread needs to prepare images.
+#[derive(Default)]
+struct Worker {
+    decoder: Decoder,
+    rewriter: CropReady,
+}
+
+impl Worker {
+    /// Reads, checks and rewrites one image.
+    fn prepare(&mut self, folder: &ImageFolder, index: usize, rewrite: Rewrite) -> Result<Checked> {
+        let image = &folder.images[index];
+        let path = folder.path_of(image);
+        if !image.is_regular {
+            return Ok(Checked::Odd {
+                reason: "not a regular file".to_owned(),
+            });
         }
-        Err(problem) => Ok(Checked::Odd {
-            reason: problem.to_string(),
-        }),
+        let file_bytes = path.metadata().with_context(|| cannot_read(&path))?.len();
+        if file_bytes > MOST_FILE_BYTES {
+            return Ok(Checked::Odd {
+                reason: format!("larger than {MOST_FILE_BYTES} bytes"),
+            });
+        }
+        // Not a matter of --odd-files: with a disk that fails, skipping would quietly lose most of a data set.
+        let source = std::fs::read(&path).with_context(|| cannot_read(&path))?;
+        // Decoded whole, so that training never meets an image that it cannot decode.
+        let decoded = match self.decoder.decode(&source) {
+            Ok(decoded) => decoded,
+            Err(problem) => {
+                return Ok(Checked::Odd {
+                    reason: problem.to_string(),
+                });
+            }
+        };
+        let (width, height) = (decoded.width, decoded.height);
+        let (jpeg, outcome) = match rewrite {
+            Rewrite::KeepBytes => (source, None),
+            Rewrite::CropReady => match self.rewriter.rewrite(&source, &decoded) {
+                Ok(rewritten) => {
+                    let outcome = Outcome::Rewritten {
+                        source_bytes: source.len() as u64,
+                        bytes: rewritten.bytes.len() as u64,
+                    };
+                    (rewritten.bytes, Some(outcome))
+                }
+                Err(reason) => (source, Some(Outcome::Kept(reason))),
+            },
+        };
+        Ok(Checked::Image {
+            crc32c: crc32c::crc32c(&jpeg),
+            // Images that are kept may have restart markers of their own.
+            restart_mcus: restart_mcus(&jpeg),
+            jpeg,
+            width,
+            height,
+            outcome,
+        })
     }
 }

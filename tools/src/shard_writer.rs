@@ -11,7 +11,7 @@ use crate::shard_file::OpenShard;
 pub struct NewSample<'a> {
     /// Name of the sample, unique over the data set, without dots and slashes.
     pub key: &'a str,
-    /// The JPEG file's bytes.
+    /// The JPEG file's bytes, as they are to be written.
     pub jpeg: Vec<u8>,
     /// CRC-32C of `jpeg`.
     pub crc32c: u32,
@@ -19,6 +19,8 @@ pub struct NewSample<'a> {
     pub width: u32,
     /// Height in pixels, from the frame header.
     pub height: u32,
+    /// MCUs between two restart markers of `jpeg`; 0 if it is not crop-ready.
+    pub restart_mcus: u32,
     /// Class index, if the data set has labels.
     pub label: Option<i32>,
     /// What else is known about the sample, as JSON.
@@ -59,6 +61,7 @@ impl ShardSetWriter {
             crc32c,
             width,
             height,
+            restart_mcus,
             label,
             json,
         } = sample;
@@ -94,7 +97,7 @@ impl ShardSetWriter {
             height: i32::try_from(height).context("the image is too high")?,
             label,
             crc32c: i64::from(crc32c),
-            restart_mcus: 0,
+            restart_mcus: i32::try_from(restart_mcus).context("the image is too wide")?,
         });
         Ok(())
     }
@@ -151,6 +154,7 @@ mod tests {
                     crc32c: crc32c::crc32c(jpeg),
                     width: 3,
                     height: 4,
+                    restart_mcus: 5,
                     label: *label,
                     json: json.then(|| format!("{{\"key\":{key:?}}}")),
                 })
@@ -193,7 +197,7 @@ mod tests {
             for (sample, (key, jpeg, label, _)) in manifest.samples.iter().zip(&samples) {
                 let payload = &shards[sample.shard_index as usize][sample.offset as usize..][..sample.length as usize];
                 prop_assert_eq!(payload, jpeg);
-                prop_assert_eq!((&sample.key, sample.label), (key, *label));
+                prop_assert_eq!((&sample.key, sample.label, sample.restart_mcus), (key, *label, 5));
                 prop_assert_eq!(sample.crc32c, i64::from(crc32c::crc32c(jpeg)));
             }
         }
@@ -232,6 +236,7 @@ mod tests {
                 crc32c: 0,
                 width: 1,
                 height: 1,
+                restart_mcus: 0,
                 label: None,
                 json: None,
             };

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use jpeg_encoder::{ColorType, Encoder};
-use sbam_loader::Manifest;
+use sbam_loader::{Decoder, Manifest};
 use sbam_tools::{
-    Interrupted, OddFiles, PackOptions, PackReport, Progress, ShardSize, pack_image_folder,
+    CropReady, Interrupted, OddFiles, PackOptions, PackReport, Progress, Rewrite, ShardSize,
+    pack_image_folder, pack_image_folder_into_cache,
 };
 
 /// A small JPEG that no other number gives.
@@ -22,6 +23,13 @@ fn jpeg(number: usize) -> Vec<u8> {
         .encode(&pixels, width as u16, height as u16, ColorType::Rgb)
         .unwrap();
     bytes
+}
+
+/// `jpeg` as it is packed by default.
+fn crop_ready(jpeg: &[u8]) -> Vec<u8> {
+    let mut decoder = Decoder::new();
+    let decoded = decoder.decode(jpeg).unwrap();
+    CropReady::new().rewrite(jpeg, &decoded).unwrap().bytes
 }
 
 fn put(root: &Path, name: &str, bytes: &[u8]) {
@@ -124,10 +132,25 @@ fn output_depends_on_images_and_seed_alone() {
 
 #[test]
 fn every_image_is_there_with_its_bytes_label_and_key() {
+    every_image_is_there(Rewrite::KeepBytes, &<[u8]>::to_vec);
+}
+
+#[test]
+fn every_image_is_there_crop_ready() {
+    every_image_is_there(Rewrite::CropReady, &crop_ready);
+}
+
+fn every_image_is_there(rewrite: Rewrite, bytes_of: &dyn Fn(&[u8]) -> Vec<u8>) {
     let place = tempfile::tempdir().unwrap();
     let (input, out) = (place.path().join("images"), place.path().join("out"));
     tree(&input, 0..60);
-    let report = pack(&input, &out, &PackOptions::default()).unwrap();
+    let options = PackOptions {
+        rewrite,
+        ..PackOptions::default()
+    };
+    let report = pack(&input, &out, &options).unwrap();
+    let rewritten = report.rewrites.map(|counts| counts.rewritten);
+    assert_eq!(rewritten, (rewrite == Rewrite::CropReady).then_some(60));
     assert_eq!(
         (report.images, report.classes, report.shards),
         (60, Some(3), 1)
@@ -138,7 +161,13 @@ fn every_image_is_there_with_its_bytes_label_and_key() {
     let mut found = samples(&out);
     found.sort();
     let mut expected: Vec<_> = (0..60)
-        .map(|i| (format!("img_{i}"), Some([2, 0, 1][i % 3]), jpeg(i)))
+        .map(|i| {
+            (
+                format!("img_{i}"),
+                Some([2, 0, 1][i % 3]),
+                bytes_of(&jpeg(i)),
+            )
+        })
         .collect();
     expected.sort();
     assert_eq!(found, expected);
@@ -174,6 +203,11 @@ fn shards_are_as_large_or_as_many_as_asked_for() {
     let place = tempfile::tempdir().unwrap();
     let input = place.path().join("images");
     tree(&input, 0..60);
+    // Shards are planned by the sizes of files.
+    let kept = PackOptions {
+        rewrite: Rewrite::KeepBytes,
+        ..PackOptions::default()
+    };
     for most in [20_000, 30_000, 60_000] {
         let out = place.path().join(format!("most-{most}"));
         pack(
@@ -181,7 +215,7 @@ fn shards_are_as_large_or_as_many_as_asked_for() {
             &out,
             &PackOptions {
                 shard_size: ShardSize::Bytes(most),
-                ..PackOptions::default()
+                ..kept.clone()
             },
         )
         .unwrap();
@@ -200,7 +234,7 @@ fn shards_are_as_large_or_as_many_as_asked_for() {
         let options = PackOptions {
             shard_size: ShardSize::Count(count),
             prefix: Some("part".to_owned()),
-            ..PackOptions::default()
+            ..kept.clone()
         };
         assert_eq!(
             pack(&input, &out, &options).unwrap().shards,
@@ -215,7 +249,7 @@ fn shards_are_as_large_or_as_many_as_asked_for() {
         &place.path().join("no"),
         &PackOptions {
             shard_size: ShardSize::Count(61),
-            ..PackOptions::default()
+            ..kept.clone()
         },
     );
     assert!(
@@ -343,5 +377,26 @@ fn equal_names_in_different_classes_get_different_keys() {
     keys.sort();
     // "1.jpeg" sorts before "1.jpg".
     let expected = [("2", 3), ("cat_1_1", 1), ("cat_1_2", 0), ("dog_1", 2)];
-    assert_eq!(keys, expected.map(|(key, i)| (key.to_owned(), jpeg(i))));
+    assert_eq!(
+        keys,
+        expected.map(|(key, i)| (key.to_owned(), crop_ready(&jpeg(i))))
+    );
+}
+
+#[test]
+fn the_cache_holds_crop_ready_images_and_is_found_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (input, cache) = (place.path().join("images"), place.path().join("cache"));
+    tree(&input, 0..6);
+    let stop = AtomicBool::new(false);
+    let packed = || pack_image_folder_into_cache(&input, &cache, &stop, &mut |_| {}).unwrap();
+    let (folder, report) = packed();
+    assert!(report.unwrap().rewrites.is_some());
+    assert!(
+        samples(&folder)
+            .iter()
+            .any(|(.., bytes)| *bytes == crop_ready(&jpeg(0)))
+    );
+    let (again, report) = packed();
+    assert!(again == folder && report.is_none());
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use jpeg_encoder::{ColorType, Encoder};
+use sbam_loader::{Manifest, Sample};
 
 fn images(folder: &Path) {
     for class in ["cat", "dog"] {
@@ -49,8 +50,58 @@ fn the_last_lines_say_what_was_written_and_what_comes_next() {
         lines[0].starts_with("wrote 6 images of 2 classes to my shards: 2 shards, "),
         "{out}"
     );
-    assert!(lines[1].starts_with("left out 1 other file"), "{out}");
-    assert_eq!(lines[2..], ["next: trainer run --data 'my shards'"]);
+    assert!(
+        lines[1].starts_with("6 of 6 images rewritten crop-ready (0."),
+        "{out}"
+    );
+    assert!(lines[1].ends_with(" of their bytes)"), "{out}");
+    assert!(lines[2].starts_with("left out 1 other file"), "{out}");
+    assert_eq!(lines[3..], ["next: trainer run --data 'my shards'"]);
+}
+
+/// Segment lengths as the manifest has them, and every image's bytes.
+fn packed(out: &Path) -> Vec<(i32, Vec<u8>)> {
+    let manifest = Manifest::read(&out.join(Manifest::FILE_NAME)).unwrap();
+    let read = |sample: &Sample| {
+        let shard = &manifest.shards[sample.shard_index as usize].name;
+        let shard = std::fs::read(out.join(shard)).unwrap();
+        let bytes = &shard[sample.offset as usize..][..sample.length as usize];
+        assert_eq!(sample.crc32c, i64::from(crc32c::crc32c(bytes)));
+        (sample.restart_mcus, bytes.to_vec())
+    };
+    manifest.samples.iter().map(read).collect()
+}
+
+#[test]
+fn images_are_rewritten_or_kept_as_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    images(&place.path().join("images"));
+    // An image with a stray byte between its segments: it decodes, but not without a guess.
+    let odd = place.path().join("images/train/dog/0.JPEG");
+    let mut bytes = std::fs::read(&odd).unwrap();
+    bytes.insert(20, 7);
+    std::fs::write(&odd, &bytes).unwrap();
+    for (flag, rewritten, report) in [
+        (None, 5, true),
+        (Some("--crop-ready"), 5, true),
+        (Some("--keep-bytes"), 0, false),
+    ] {
+        let name = flag.unwrap_or("default");
+        let arguments: Vec<&str> = flag.into_iter().chain(["--", "images", name]).collect();
+        let (code, out, error) = run(&arguments, place.path());
+        assert_eq!((code, error.as_str()), (Some(0), ""));
+        let kept = "5 of 6 images rewritten crop-ready";
+        assert_eq!(out.contains(kept), report, "{out}");
+        assert_eq!(
+            out.contains("; 1 kept as they are: 1 already damaged\n"),
+            report,
+            "{out}"
+        );
+        let packed = packed(&place.path().join(name));
+        let count = packed.iter().filter(|(mcus, _)| *mcus > 0).count();
+        assert_eq!(count, rewritten, "{name}");
+        assert!(packed.contains(&(0, bytes.clone())), "{name}");
+    }
 }
 
 #[test]
@@ -96,6 +147,11 @@ fn failures_exit_with_1_and_wrong_usage_with_2() {
                 "--shard-bytes",
                 "1MB",
             ],
+            2,
+            "cannot be used with",
+        ),
+        (
+            &["images", "out", "--crop-ready", "--keep-bytes"],
             2,
             "cannot be used with",
         ),

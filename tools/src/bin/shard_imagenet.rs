@@ -10,15 +10,16 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use indicatif::{DecimalBytes, HumanCount};
 use sbam_tools::{
-    Labels, OddFiles, PackDisplay, PackOptions, PackReport, ShardSize, Split, pack_image_folder,
-    parse_byte_size,
+    Labels, OddFiles, PackDisplay, PackOptions, PackReport, Rewrite, ShardSize, Split,
+    pack_image_folder, parse_byte_size,
 };
 
 /// Packs a folder of JPEG images into tar shards for training.
 ///
-/// Writes shards of the WebDataset format (KEY.jpg with the original bytes, KEY.cls with the class index) in a shuffled
-/// order and a manifest.parquet that describes every sample. The same images and seed give the same bytes, whatever the
-/// number of threads. OUT appears when it is complete, and not at all after an error or Ctrl-C.
+/// Writes shards of the WebDataset format (KEY.jpg with the image, KEY.cls with the class index) in a shuffled order and
+/// a manifest.parquet that describes every sample. Images are rewritten without loss, so that training decodes only the
+/// part that it needs; --keep-bytes keeps the original bytes. The same images and options give the same bytes, whatever
+/// the number of threads. OUT appears when it is complete, and not at all after an error or Ctrl-C.
 #[derive(Parser)]
 #[allow(
     clippy::doc_markdown,
@@ -40,12 +41,27 @@ struct Arguments {
     seed: u64,
 
     /// Most bytes in a shard, such as 256MiB or 100MB; shards are made about equally large [default: 256MiB]
+    ///
+    /// Shards are planned by the sizes of the files. Rewriting makes most images a little smaller and few larger; should
+    /// the images of a shard grow together, the shard is larger by as much.
     #[arg(long, value_name = "SIZE", value_parser = parse_byte_size, conflicts_with = "shard_count")]
     shard_bytes: Option<u64>,
 
     /// Number of shards
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     shard_count: Option<u32>,
+
+    /// Rewrite JPEGs without loss, so that a part can be decoded alone [default]
+    ///
+    /// Progressive files become baseline, restart markers are put about 64 pixels apart, Huffman tables are optimised.
+    /// Every decoder gives the same pixels; this is checked for each image. Metadata stays, without sRGB profiles and
+    /// what lies behind the end of the image. Images that cannot be rewritten are kept as they are and reported.
+    #[arg(long, conflicts_with = "keep_bytes")]
+    crop_ready: bool,
+
+    /// Keep the original bytes of all images
+    #[arg(long)]
+    keep_bytes: bool,
 
     /// Shards are named PREFIX-000000.tar and so on [default: the split's name, else train]
     #[arg(long, value_parser = parse_prefix)]
@@ -63,7 +79,7 @@ struct Arguments {
     #[arg(long, value_name = "POLICY", default_value = "error")]
     odd_files: OddFilesArgument,
 
-    /// Threads that read and check images [default: the number of cores]
+    /// Threads that read, check and rewrite images [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -149,6 +165,11 @@ impl Arguments {
         let defaults = PackOptions::default();
         PackOptions {
             seed: self.seed,
+            rewrite: if self.keep_bytes {
+                Rewrite::KeepBytes
+            } else {
+                Rewrite::CropReady
+            },
             shard_size: match (self.shard_bytes, self.shard_count) {
                 (_, Some(count)) => ShardSize::Count(count),
                 (Some(bytes), None) => ShardSize::Bytes(bytes),
@@ -204,6 +225,9 @@ fn print(report: &PackReport, out: &Path) -> std::io::Result<()> {
         sbam_loader::Manifest::FILE_NAME,
         report.elapsed.as_secs_f64()
     )?;
+    if let Some(rewrites) = &report.rewrites {
+        writeln!(to, "{rewrites}")?;
+    }
     if !report.odd_files.is_empty() {
         writeln!(
             to,

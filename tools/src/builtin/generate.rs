@@ -68,6 +68,7 @@ pub(super) fn generate(
                 jpeg,
                 width: size.width,
                 height: size.height,
+                restart_mcus: 0,
                 label: Some(class_index as i32),
                 json: Some(truth),
             })?;
