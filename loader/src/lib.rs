@@ -99,7 +99,7 @@ pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, MAX_VIEWS, OnError}
 pub use dataset::Dataset;
 pub use error::{Error, Result, SampleProblem};
 pub use index::index_shards;
-pub use jpeg::{Decoder, JpegSize, MAX_PIXELS, Part, Rgb, jpeg_size, restart_mcus};
+pub use jpeg::{Cut, Cutter, Decoder, JpegSize, MAX_PIXELS, Part, Rgb, jpeg_size, restart_mcus};
 pub use loader::Loader;
 pub use manifest::{MAX_KEY_BYTES, MAX_SAMPLES, MAX_SHARDS, Manifest, Sample, Shard};
 pub use memory::MemoryEstimate;

@@ -16,21 +16,28 @@ use crate::error::SampleProblem;
 /// the neighbour on either side.
 const MARGIN_SAMPLES: u32 = 1;
 
-/// Cuts JPEGs, with buffers that it keeps.
+/// Cuts smaller JPEGs out of ones with restart markers, with buffers that it keeps.
 #[derive(Debug, Default)]
-pub(super) struct Cutter {
+pub struct Cutter {
     starts: Vec<usize>,
     jpeg: Vec<u8>,
 }
 
 /// A smaller JPEG and which part of the photograph it shows.
-#[derive(Debug)]
-pub(super) struct Cut<'a> {
-    pub(super) jpeg: &'a [u8],
-    pub(super) part: CropBox,
+#[derive(Debug, Clone, Copy)]
+pub struct Cut<'a> {
+    /// A whole JPEG.
+    pub jpeg: &'a [u8],
+    /// Where its pixels are in the photograph.
+    pub part: CropBox,
 }
 
 impl Cutter {
+    /// A cutter with empty buffers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// The smallest JPEG that can be cut out of `jpeg` and whose pixels inside `needed` are those of the whole.
     ///
     /// `None` if the box needs all of it.
@@ -41,7 +48,7 @@ impl Cutter {
     ///
     /// # Panics
     /// If the box is empty or reaches out of the photograph.
-    pub(super) fn cut(
+    pub fn cut(
         &mut self,
         jpeg: &[u8],
         needed: &CropBox,

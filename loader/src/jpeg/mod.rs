@@ -5,7 +5,7 @@
 //! | `markers.rs` | walking the marker segments |
 //! | `header.rs` | [`Header`](header::Header): size, components, grid of MCUs; [`jpeg_size`] |
 //! | `segments.rs` | finding the restart segments of a scan; [`restart_mcus`] |
-//! | `cut.rs` | [`Cutter`](cut::Cutter): a smaller JPEG of some of the segments |
+//! | `cut.rs` | [`Cutter`]: a smaller JPEG of some of the segments |
 //! | `decoder.rs` | [`Decoder`]: all of a JPEG, or what a box needs of it |
 
 mod cut;
@@ -14,6 +14,7 @@ mod header;
 mod markers;
 mod segments;
 
+pub use cut::{Cut, Cutter};
 pub(crate) use decoder::KEEP_BYTES;
 pub use decoder::{Decoder, Part, Rgb};
 pub use header::{JpegSize, MAX_PIXELS, jpeg_size};

@@ -1,0 +1,52 @@
+//! Whatever the bytes are, finding segments and cutting survive; what is cut is a JPEG that can be cut again.
+//!
+//! ```sh
+//! cargo install cargo-fuzz
+//! python3 tools/fuzz/seeds.py loader/fuzz/corpus/cut
+//! cd loader
+//! cargo +nightly fuzz run -s none cut -- -max_total_time=60
+//! ```
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sbam_augment::CropBox;
+use sbam_loader::{Cutter, jpeg_size, restart_mcus};
+
+fuzz_target!(|bytes: &[u8]| {
+    let interval = restart_mcus(bytes);
+    let Ok(size) = jpeg_size(bytes) else {
+        assert_eq!(interval, 0, "no size, but it can be cut");
+        return;
+    };
+    // A box that the end of the file draws, where changes do not turn it into another file.
+    let draw = |at: usize, below: u32| {
+        let end = bytes.len().saturating_sub(4 * at);
+        let four = bytes.get(end.wrapping_sub(4)..end).unwrap_or(&[1, 2, 3, 4]);
+        u32::from_le_bytes([four[0], four[1], four[2], four[3]]) % below
+    };
+    let (x, y) = (draw(0, size.width), draw(1, size.height));
+    let needed = CropBox {
+        x,
+        y,
+        width: 1 + draw(2, size.width - x),
+        height: 1 + draw(3, size.height - y),
+    };
+    let mut cutter = Cutter::new();
+    // Also with an interval that is not the file's.
+    for asked in [interval, 1, 7] {
+        match cutter.cut(bytes, &needed, asked) {
+            Err(problem) => assert!(asked != interval || interval == 0, "{problem}"),
+            Ok(None) => assert_eq!(asked, interval),
+            Ok(Some(cut)) => {
+                let part = cut.part;
+                assert!(part.lies_inside(size.width, size.height));
+                assert!(part.x <= needed.x && part.x + part.width >= needed.x + needed.width);
+                assert!(part.y <= needed.y && part.y + part.height >= needed.y + needed.height);
+                assert!(cut.jpeg.len() <= bytes.len());
+                let cut_size = jpeg_size(cut.jpeg).expect("what is cut is a JPEG");
+                assert_eq!((cut_size.width, cut_size.height), (part.width, part.height));
+                assert_eq!(restart_mcus(cut.jpeg), asked, "what is cut can be cut again");
+            }
+        }
+    }
+});
