@@ -2,6 +2,7 @@ use bytes::BytesMut;
 use sbam_augment::View;
 
 use crate::buffers::Buffers;
+use crate::config::Output;
 use crate::receipt::Receipt;
 use crate::state::LoaderState;
 
@@ -42,6 +43,7 @@ pub struct Batch {
     pub(crate) pixels: BytesMut,
     pub(crate) buffers: Buffers,
     pub(crate) samples: Vec<BatchSample>,
+    pub(crate) output: Output,
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) epoch: u64,
@@ -53,9 +55,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The pixels, red, green, blue: `[batch, height, width, 3]`.
+    /// The pixels, red, green, blue: `[batch, height, width, 3]`. With [`Output::F32`] the bytes of the numbers.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// The normalised numbers, in the layout of [`Output::F32`]; `None` with [`Output::U8`].
+    pub fn normalised(&self) -> Option<&[f32]> {
+        match self.output {
+            Output::U8 => None,
+            Output::F32 { .. } => bytemuck::try_cast_slice(&self.pixels).ok(),
+        }
     }
 
     /// One description for each slot: `[batch]`.

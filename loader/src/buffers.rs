@@ -2,6 +2,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 
+/// Batch buffers start at a multiple of this: a cache line, and more than any number needs.
+const ALIGNMENT: usize = 64;
+
 /// Batch buffers that are used again and again.
 ///
 /// All that a run needs are made at the start: those in preparation and one in the caller's hands. A caller that holds
@@ -17,9 +20,7 @@ impl Buffers {
     /// `count` buffers of `bytes` bytes each.
     pub(crate) fn new(count: usize, bytes: usize) -> Self {
         Self {
-            free: Arc::new(Mutex::new(
-                (0..count).map(|_| BytesMut::zeroed(bytes)).collect(),
-            )),
+            free: Arc::new(Mutex::new((0..count).map(|_| aligned(bytes)).collect())),
             bytes,
         }
     }
@@ -31,7 +32,7 @@ impl Buffers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        free.unwrap_or_else(|| BytesMut::zeroed(self.bytes))
+        free.unwrap_or_else(|| aligned(self.bytes))
     }
 
     /// Gives a buffer back.
@@ -42,6 +43,15 @@ impl Buffers {
             .unwrap_or_else(PoisonError::into_inner)
             .push(buffer);
     }
+}
+
+/// A buffer of so many bytes that starts at a multiple of [`ALIGNMENT`].
+fn aligned(bytes: usize) -> BytesMut {
+    let mut buffer = BytesMut::zeroed(bytes + ALIGNMENT - 1);
+    let start = buffer.as_ptr().align_offset(ALIGNMENT);
+    let mut buffer = buffer.split_off(start);
+    buffer.truncate(bytes);
+    buffer
 }
 
 /// Cuts a buffer into consecutive pieces of `bytes` bytes, without copying.
@@ -75,6 +85,7 @@ mod tests {
         for round in 0..3_u8 {
             let buffer = buffers.take();
             places.push(buffer.as_ptr() as usize);
+            assert!(places[0].is_multiple_of(ALIGNMENT));
             let mut pieces: Vec<_> = split(buffer, 4).collect();
             assert_eq!(pieces.len(), 3);
             // Written out of order, as threads do.

@@ -1,4 +1,4 @@
-use sbam_augment::{CHANNELS, TrainView, View};
+use sbam_augment::{CHANNELS, Layout, Normalize, TrainView, View};
 
 use crate::error::{Error, Result};
 use crate::schedule::Schedule;
@@ -25,6 +25,23 @@ pub enum OnError {
     Error,
     /// Put it on the quarantine list and let an earlier sample of the batch take its slot, with loss weight 0.
     Skip,
+}
+
+/// What the numbers of a batch are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Output {
+    /// 8-bit pixels, `[batch, height, width, 3]`: a quarter of the bytes, for devices that normalise themselves.
+    #[default]
+    U8,
+    /// Normalised f32, see [`Normalize`], as [`Batch::normalised`](crate::Batch::normalised) hands them out.
+    F32 {
+        /// Mean of red, green and blue, of values from 0 to 1.
+        mean: [f32; 3],
+        /// Their standard deviation.
+        std: [f32; 3],
+        /// `[batch, height, width, 3]` or `[batch, 3, height, width]`.
+        layout: Layout,
+    },
 }
 
 /// How a [`Loader`](crate::Loader) reads a data set.
@@ -62,6 +79,8 @@ pub struct LoaderConfig {
     pub out_width: u32,
     /// Height of a batch's images in pixels.
     pub out_height: u32,
+    /// What the numbers of a batch are.
+    pub output: Output,
     /// How views are drawn.
     pub view: TrainView,
     /// Epochs to hand out, counted from epoch 0 also when resuming; `u64::MAX` never ends.
@@ -101,6 +120,7 @@ impl LoaderConfig {
         let ahead = (self.prefetch_batches as u64).saturating_mul(self.batch_size as u64);
         positive("samples prepared ahead", ahead, MAX_AHEAD)?;
         self.view.check()?;
+        self.normalize()?;
         Schedule::new(self, samples)
     }
 
@@ -129,8 +149,25 @@ impl LoaderConfig {
         })
     }
 
-    /// Bytes of one image, `[height, width, 3]`.
-    pub(crate) fn image_bytes(&self) -> usize {
+    /// The numbers of one image.
+    pub(crate) fn image_values(&self) -> usize {
         self.out_width as usize * self.out_height as usize * CHANNELS
+    }
+
+    /// Bytes of one image.
+    pub(crate) fn image_bytes(&self) -> usize {
+        let value_bytes = match self.output {
+            Output::U8 => size_of::<u8>(),
+            Output::F32 { .. } => size_of::<f32>(),
+        };
+        self.image_values() * value_bytes
+    }
+
+    /// How pixels are normalised, if they are.
+    pub(crate) fn normalize(&self) -> Result<Option<(Normalize, Layout)>> {
+        match self.output {
+            Output::U8 => Ok(None),
+            Output::F32 { mean, std, layout } => Ok(Some((Normalize::new(mean, std)?, layout))),
+        }
     }
 }

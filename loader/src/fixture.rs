@@ -7,7 +7,7 @@ use jpeg_encoder::{ColorType, Encoder};
 use sbam_augment::TrainView;
 use tempfile::TempDir;
 
-use crate::{Dataset, LoaderConfig, OnError};
+use crate::{Dataset, LoaderConfig, OnError, Output};
 
 /// A JPEG that differs from number to number.
 pub(crate) fn jpeg(width: u16, height: u16, number: u32) -> Vec<u8> {
@@ -135,6 +135,7 @@ pub(crate) fn config() -> LoaderConfig {
         prefetch_batches: 2,
         out_width: 6,
         out_height: 5,
+        output: Output::U8,
         view: TrainView::default(),
         epochs: 2,
         on_error: OnError::Error,

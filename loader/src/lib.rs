@@ -12,6 +12,7 @@
 //! | `order.rs` | [`Order`]: which sample comes when |
 //! | `config.rs`, `schedule.rs` | [`LoaderConfig`], checked, and how an epoch is cut into steps and batches |
 //! | `dispatcher.rs`, `fetcher.rs`, `worker.rs` | the threads: order, reading, decoding |
+//! | `renderer.rs` | from decoded pixels to an image of the batch |
 //! | `buffers.rs`, `jpeg_buffers.rs`, `byte_budget.rs` | what they pass on, used again and again, and its bound |
 //! | `memory.rs` | [`MemoryEstimate`]: what a loader will hold |
 //! | `meters.rs`, `verdict.rs` | [`LoaderStats`]: what they did; [`Verdict`]: what holds them up |
@@ -33,7 +34,7 @@
 //! # Example
 //! ```no_run
 //! use std::sync::Arc;
-//! use sbam_loader::{Dataset, Loader, LoaderConfig, OnError};
+//! use sbam_loader::{Dataset, Loader, LoaderConfig, OnError, Output};
 //!
 //! let dataset = Dataset::open("shards/train-{000000..000003}.tar", "cache".as_ref(), &mut |_, _| {})?;
 //! let config = LoaderConfig {
@@ -52,6 +53,7 @@
 //!     prefetch_batches: 4,
 //!     out_width: 224,
 //!     out_height: 224,
+//!     output: Output::U8,
 //!     view: sbam_augment::TrainView::default(),
 //!     epochs: 1,
 //!     on_error: OnError::Error,
@@ -88,6 +90,7 @@ mod memory;
 mod meters;
 mod order;
 mod receipt;
+mod renderer;
 mod schedule;
 mod shard_files;
 mod state;
@@ -95,7 +98,7 @@ mod verdict;
 mod worker;
 
 pub use batch::{Batch, BatchSample, SlotKind};
-pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, MAX_VIEWS, OnError};
+pub use config::{LoaderConfig, MAX_BATCH_BYTES, MAX_THREADS, MAX_VIEWS, OnError, Output};
 pub use dataset::Dataset;
 pub use error::{Error, Result, SampleProblem};
 pub use index::index_shards;

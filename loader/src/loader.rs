@@ -189,7 +189,7 @@ impl Loader {
                 .map_err(|e| Error::io("start thread", name.as_ref(), e))
         };
         for index in 0..config.threads {
-            let worker = Worker::new(config, &self.dataset, &self.meters);
+            let worker = Worker::new(config, &self.dataset, &self.meters)?;
             let (fetched, done) = (fetched_out.clone(), done_in.clone());
             let run = Box::new(move || worker.run(&fetched, &done));
             pipeline
@@ -365,6 +365,7 @@ impl Loader {
             pixels,
             buffers: self.buffers.clone(),
             samples,
+            output: self.config.output,
             width: self.config.out_width,
             height: self.config.out_height,
             epoch,

@@ -6,16 +6,17 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use crossbeam::channel::{Receiver, Sender};
-use sbam_augment::{CropBox, Resizer, View};
+use sbam_augment::{CropBox, View};
 
 use crate::byte_budget::Permit;
 use crate::config::LoaderConfig;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, SampleProblem};
 use crate::fetcher::Fetched;
-use crate::jpeg::{Decoder, Part, jpeg_size};
+use crate::jpeg::{Decoder, jpeg_size};
 use crate::manifest::Sample;
 use crate::meters::{Meters, count};
+use crate::renderer::Renderer;
 
 /// A slot to fill.
 pub(crate) struct Job {
@@ -63,21 +64,25 @@ pub(crate) struct Worker {
     dataset: Arc<Dataset>,
     meters: Arc<Meters>,
     decoder: Decoder,
-    resizer: Resizer,
+    renderer: Renderer,
     /// The views of the sample at hand.
     views: Vec<View>,
 }
 
 impl Worker {
-    pub(crate) fn new(config: &LoaderConfig, dataset: &Arc<Dataset>, meters: &Arc<Meters>) -> Self {
-        Self {
+    pub(crate) fn new(
+        config: &LoaderConfig,
+        dataset: &Arc<Dataset>,
+        meters: &Arc<Meters>,
+    ) -> Result<Self> {
+        Ok(Self {
             config: config.clone(),
             dataset: Arc::clone(dataset),
             meters: Arc::clone(meters),
             decoder: Decoder::new(),
-            resizer: Resizer::new(),
+            renderer: Renderer::new(config)?,
             views: Vec::with_capacity(config.views as usize),
-        }
+        })
     }
 
     /// Fills slots until there are no more, or until nobody wants them.
@@ -144,9 +149,10 @@ impl Worker {
             .extend(self.config.views_of(epoch, sample_index, width, height));
         let image_bytes = self.config.image_bytes();
         // Views that are far from each other are cheaper to decode one by one.
-        let together = match decoded_together(&self.views, restart_mcus) {
-            true => self.views.len(),
-            false => 1,
+        let together = if decoded_together(&self.views, restart_mcus) {
+            self.views.len()
+        } else {
+            1
         };
         for (views, pixels) in self
             .views
@@ -160,7 +166,7 @@ impl Worker {
             };
             let start = self.meters.decode.add_since(start);
             for (view, pixels) in views.iter().zip(pixels.chunks_exact_mut(image_bytes)) {
-                render(&mut self.resizer, &part, view, pixels, &self.config)?;
+                self.renderer.render(&part, view, pixels)?;
             }
             self.meters.render.add_since(start);
             count(
@@ -220,35 +226,6 @@ fn decoded_together(views: &[View], restart_mcus: u32) -> bool {
     let pixels = |crop: CropBox| u64::from(crop.width) * u64::from(crop.height);
     let one_by_one: u64 = views.iter().map(|view| pixels(view.crop)).sum();
     restart_mcus == 0 || pixels(around(views)) <= one_by_one
-}
-
-/// Writes a view of decoded pixels.
-fn render(
-    resizer: &mut Resizer,
-    part: &Part<'_>,
-    view: &View,
-    pixels: &mut [u8],
-    config: &LoaderConfig,
-) -> Result<()> {
-    let in_part = View {
-        crop: CropBox {
-            x: view.crop.x - part.place.x,
-            y: view.crop.y - part.place.y,
-            ..view.crop
-        },
-        ..*view
-    };
-    let rgb = part.rgb;
-    resizer.render(
-        rgb.pixels,
-        rgb.width,
-        rgb.height,
-        &in_part,
-        pixels,
-        config.out_width,
-        config.out_height,
-    )?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
-use sbam_augment::{RandomResizedCrop, TrainView};
+use sbam_augment::{IMAGENET_MEAN, IMAGENET_STD, Layout, RandomResizedCrop, TrainView};
+use sbam_loader::Output;
 use sbam_tools::{BenchOptions, Stage, bench_loader, default_cache_dir};
 
 /// Measures the loader on a data set: images/s, what each stage takes, and what would make it faster.
@@ -30,6 +31,14 @@ struct Arguments {
     /// Images to take, over several epochs if need be [default: all samples once]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
+
+    /// Numbers of an image: u8 pixels, or f32, normalised by ImageNet's mean and standard deviation
+    #[arg(long, default_value = "u8")]
+    output: OutputArgument,
+
+    /// Order of f32 numbers: planar is [3, height, width], interleaved [height, width, 3]
+    #[arg(long, default_value = "planar")]
+    layout: LayoutArgument,
 
     /// What is measured
     #[arg(long, default_value = "all")]
@@ -78,6 +87,22 @@ Examples:
   loader_bench --shards shards/train --stage decode --images 10000 --json
 
 Exit codes: 0 done, 1 failed, 2 wrong usage";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OutputArgument {
+    /// 8-bit pixels
+    U8,
+    /// Normalised numbers
+    F32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LayoutArgument {
+    /// [3, height, width]
+    Planar,
+    /// [height, width, 3]
+    Interleaved,
+}
 
 #[derive(Clone, Copy, ValueEnum)]
 enum StageArgument {
@@ -135,6 +160,17 @@ impl Arguments {
             prefetch_batches: self.prefetch_batches as usize,
             views: self.views,
             size: self.size,
+            output: match self.output {
+                OutputArgument::U8 => Output::U8,
+                OutputArgument::F32 => Output::F32 {
+                    mean: IMAGENET_MEAN,
+                    std: IMAGENET_STD,
+                    layout: match self.layout {
+                        LayoutArgument::Planar => Layout::Planar,
+                        LayoutArgument::Interleaved => Layout::Interleaved,
+                    },
+                },
+            },
             view,
             images: self.images,
             seed: self.seed,

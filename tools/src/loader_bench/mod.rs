@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sbam_augment::TrainView;
-use sbam_loader::{Dataset, LoaderConfig, OnError};
+use sbam_loader::{Dataset, LoaderConfig, OnError, Output};
 
 pub use report::BenchReport;
 
@@ -47,6 +47,8 @@ pub struct BenchOptions {
     pub views: u32,
     /// Width and height of the images in pixels.
     pub size: u32,
+    /// What the numbers of an image are.
+    pub output: Output,
     /// How views are drawn.
     pub view: TrainView,
     /// Images to take; `None`: all samples once.
@@ -99,6 +101,7 @@ impl BenchOptions {
             prefetch_batches: self.prefetch_batches,
             out_width: self.size,
             out_height: self.size,
+            output: self.output,
             view: self.view,
             epochs: u64::MAX,
             on_error: OnError::Error,
