@@ -54,30 +54,11 @@ impl Cutter {
         needed: &CropBox,
         restart_mcus: u32,
     ) -> Result<Option<Cut<'_>>, SampleProblem> {
+        let (header, size_at) = self.copy_header(jpeg)?;
         let out = &mut self.jpeg;
-        out.clear();
-        out.extend([0xff, SOI]);
-        let mut size_at = None;
-        let header = Header::parse(jpeg, |marker, body| {
-            out.extend([0xff, marker]);
-            // A body was at most 65,533 bytes long where it came from.
-            out.extend((body.len() as u16 + 2).to_be_bytes());
-            if is_frame(marker) {
-                // After the precision.
-                size_at = Some(out.len() + 1);
-            }
-            out.extend(body);
-        })?;
-        header.size.check()?;
-        assert!(
-            needed.lies_inside(header.size.width, header.size.height),
-            "{needed:?} reaches out of {:?}",
-            header.size
-        );
+        assert_inside(needed, header.size);
         let tiles = Tiles::of(&header);
-        let (Some(tiles), Some(size_at), true) =
-            (tiles, size_at, header.restart_interval == restart_mcus)
-        else {
+        let (Some(tiles), true) = (tiles, header.restart_interval == restart_mcus) else {
             return Err(SampleProblem::RestartDiffers {
                 found: tiles.map_or(0, |_| header.restart_interval),
                 manifest: restart_mcus,
@@ -103,8 +84,7 @@ impl Cutter {
         if part == CropBox::whole(header.size.width, header.size.height) {
             return Ok(None);
         }
-        out[size_at..size_at + 2].copy_from_slice(&(part.height as u16).to_be_bytes());
-        out[size_at + 2..size_at + 4].copy_from_slice(&(part.width as u16).to_be_bytes());
+        put_size(out, size_at, &part);
         let mut number = 0;
         for row in rows {
             let first = row * tiles.across();
@@ -123,13 +103,87 @@ impl Cutter {
         }
         Ok(Some(Cut { jpeg: out, part }))
     }
+
+    /// A JPEG of the upper rows, down to where `needed` ends. It takes no restart markers, only one sequential scan:
+    /// what follows in the scan is left there, and a decoder that is told of fewer rows does not read it.
+    ///
+    /// `None` if the box reaches down to the last row of MCUs, or the JPEG is of another kind.
+    ///
+    /// # Errors
+    /// When markers before the scan are damaged.
+    ///
+    /// # Panics
+    /// If the box is empty or reaches out of the photograph.
+    pub fn cut_below(
+        &mut self,
+        jpeg: &[u8],
+        needed: &CropBox,
+    ) -> Result<Option<Cut<'_>>, SampleProblem> {
+        let (header, size_at) = self.copy_header(jpeg)?;
+        let size = header.size;
+        assert_inside(needed, size);
+        let Some(grid) = header.grid else {
+            return Ok(None);
+        };
+        let end = needed.y + needed.height + margin(grid.mcu_height);
+        let part = CropBox::whole(size.width, end.next_multiple_of(grid.mcu_height));
+        if part.height >= size.height {
+            return Ok(None);
+        }
+        let out = &mut self.jpeg;
+        put_size(out, size_at, &part);
+        out.extend(&jpeg[header.scan_at..]);
+        Ok(Some(Cut { jpeg: out, part }))
+    }
+
+    /// Starts the smaller JPEG with what decoding needs of the header; gives back where the size is in it, height first.
+    fn copy_header(&mut self, jpeg: &[u8]) -> Result<(Header, usize), SampleProblem> {
+        let out = &mut self.jpeg;
+        out.clear();
+        out.extend([0xff, SOI]);
+        let mut size_at = 0;
+        let header = Header::parse(jpeg, |marker, body| {
+            out.extend([0xff, marker]);
+            // A body was at most 65,533 bytes long where it came from.
+            out.extend((body.len() as u16 + 2).to_be_bytes());
+            if is_frame(marker) {
+                // After the precision.
+                size_at = out.len() + 1;
+            }
+            out.extend(body);
+        })?;
+        header.size.check()?;
+        Ok((header, size_at))
+    }
+}
+
+/// Writes the size of `part` where the frame header has it.
+fn put_size(jpeg: &mut [u8], size_at: usize, part: &CropBox) {
+    jpeg[size_at..size_at + 2].copy_from_slice(&(part.height as u16).to_be_bytes());
+    jpeg[size_at + 2..size_at + 4].copy_from_slice(&(part.width as u16).to_be_bytes());
+}
+
+fn assert_inside(needed: &CropBox, size: JpegSize) {
+    assert!(
+        needed.lies_inside(size.width, size.height),
+        "{needed:?} reaches out of {size:?}"
+    );
+}
+
+/// How many pixels around a box decide about those in it, where MCUs measure `mcu` pixels.
+///
+/// An MCU has as many blocks side by side as the factor by which a component may have to be enlarged; with one block
+/// none has to be, and a pixel depends on its own MCU alone.
+fn margin(mcu: u32) -> u32 {
+    match mcu / 8 {
+        1 => 0,
+        factor => factor * MARGIN_SAMPLES,
+    }
 }
 
 impl Tiles {
     /// The tiles, as columns and rows of tiles, whose MCUs decide about the pixels of a box.
     fn around(&self, needed: &CropBox, size: JpegSize) -> (Range<usize>, Range<usize>) {
-        // An MCU has as many blocks across as the factor by which a component may have to be enlarged; with one block
-        // none has to be, and a pixel depends on its own MCU alone.
         let range = |start: u32, length: u32, limit: u32, mcu: u32, tile_mcus: u32| {
             let factor = mcu / 8;
             let margin = if factor == 1 {

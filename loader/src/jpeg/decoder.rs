@@ -7,7 +7,7 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-use super::cut::Cutter;
+use super::cut::{Cut, Cutter};
 use super::header::{JpegSize, jpeg_size};
 use super::markers::{EOI, Markers, SOS};
 use crate::error::SampleProblem;
@@ -56,14 +56,15 @@ impl Decoder {
     pub fn decode(&mut self, jpeg: &[u8]) -> Result<Rgb<'_>, SampleProblem> {
         let size = jpeg_size(jpeg)?;
         check_has_end(jpeg)?;
-        decode_all(jpeg, size, &mut self.rgb)
+        decode_all(jpeg, size, &mut self.rgb, Stale::Cleared)
     }
 
-    /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers a part, of any other
-    /// all of it. Inside the box the pixels are those of [`decode`](Self::decode), exactly.
+    /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers the segments that it
+    /// touches, of another one in a single scan the rows down to its end, of any other all. Inside the box the pixels
+    /// are those of [`decode`](Self::decode), exactly.
     ///
-    /// `restart_mcus` is what [`restart_mcus`](crate::restart_mcus) or a manifest says of the JPEG; with 0 it is decoded
-    /// whole. Segments outside the part are not decoded, so damage in them goes unnoticed; their markers are checked.
+    /// `restart_mcus` is what [`restart_mcus`](crate::restart_mcus) or a manifest says of the JPEG. What is not decoded
+    /// may be damaged without being noticed; but all restart markers are checked, and that the file has an end.
     ///
     /// # Panics
     /// If `needed` is empty or reaches out of the photograph.
@@ -73,25 +74,36 @@ impl Decoder {
         needed: &CropBox,
         restart_mcus: u32,
     ) -> Result<Part<'_>, SampleProblem> {
-        if restart_mcus > 0
-            && let Some(cut) = self.cutter.cut(jpeg, needed, restart_mcus)?
-        {
-            let place = cut.part;
-            let size = JpegSize {
-                width: place.width,
-                height: place.height,
-            };
-            let rgb = decode_all(cut.jpeg, size, &mut self.rgb)?;
+        let (cut, stale) = if restart_mcus > 0 {
+            // Its markers are looked at, so every row is decoded or there is an error.
+            let cut = self.cutter.cut(jpeg, needed, restart_mcus)?;
+            (cut, Stale::Overwritten)
+        } else {
+            check_has_end(jpeg)?;
+            (self.cutter.cut_below(jpeg, needed)?, Stale::Cleared)
+        };
+        let Some(Cut { jpeg, part: place }) = cut else {
+            let rgb = self.decode(jpeg)?;
+            let place = CropBox::whole(rgb.width, rgb.height);
             return Ok(Part { rgb, place });
-        }
-        let rgb = self.decode(jpeg)?;
-        let place = CropBox::whole(rgb.width, rgb.height);
-        assert!(
-            needed.lies_inside(rgb.width, rgb.height),
-            "{needed:?} reaches out of {place:?}"
-        );
+        };
+        let size = JpegSize {
+            width: place.width,
+            height: place.height,
+        };
+        let rgb = decode_all(jpeg, size, &mut self.rgb, stale)?;
         Ok(Part { rgb, place })
     }
+}
+
+/// What becomes of the pixels of the photograph before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stale {
+    /// The decoder leaves pixels of some damaged files unwritten: those with another scan or the end of the image
+    /// where rows are missing. They must not show the photograph before.
+    Cleared,
+    /// All are written.
+    Overwritten,
 }
 
 /// Decodes a JPEG of this size into `rgb`, which becomes exactly as long.
@@ -99,14 +111,16 @@ fn decode_all<'a>(
     jpeg: &[u8],
     size: JpegSize,
     rgb: &'a mut Vec<u8>,
+    stale: Stale,
 ) -> Result<Rgb<'a>, SampleProblem> {
     size.check()?;
     let JpegSize { width, height } = size;
     let rgb_bytes = width as usize * height as usize * 3;
-    // Cleared, because the decoder leaves pixels of some damaged files unwritten: they must not show the photograph
-    // before.
-    rgb.clear();
+    if stale == Stale::Cleared {
+        rgb.clear();
+    }
     if rgb.capacity() > KEEP_BYTES.max(rgb_bytes) {
+        rgb.truncate(rgb_bytes);
         rgb.shrink_to(KEEP_BYTES.max(rgb_bytes));
     }
     rgb.resize(rgb_bytes, 0);

@@ -49,7 +49,7 @@ struct Arguments {
     batch_size: u32,
 
     /// Batches prepared ahead
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     prefetch_batches: u32,
 
     /// Threads that read from shards
