@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use safetensors::tensor::{Dtype, TensorView};
 use sbam_augment::{RandomResizedCrop, TrainView, View};
-use sbam_loader::{Dataset, Loader, LoaderConfig, OnError};
+use sbam_loader::{Dataset, Loader, LoaderConfig};
 
 const HEIGHT: usize = 64;
 const WIDTH: usize = 96;
@@ -43,19 +43,14 @@ fn main() -> Result<()> {
         seed: 11,
         batch_size: 8,
         global_batch: 8,
-        rank: 0,
-        world: 1,
         streams: 4,
         window_shards: 2,
-        drop_last: true,
-        threads: 2,
-        prefetch_batches: 4,
         out_width: WIDTH as u32,
         out_height: HEIGHT as u32,
         view,
         epochs: 1,
-        on_error: OnError::Error,
         verify_crc: true,
+        ..LoaderConfig::default()
     };
     let mut loader = Loader::start(Arc::clone(&dataset), config, None)?;
     let (mut pixels, mut views) = (Vec::new(), Vec::new());

@@ -10,8 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use sbam_augment::{RandomResizedCrop, TrainView};
-use sbam_loader::{Dataset, Loader, LoaderConfig, OnError};
+use sbam_loader::{Dataset, Loader, LoaderConfig};
 use sbam_tools::{builtin_dataset, default_cache_dir};
 
 fn main() -> Result<()> {
@@ -30,29 +29,9 @@ fn main() -> Result<()> {
     );
 
     let config = LoaderConfig {
-        seed: 0,
-        batch_size: 64,
-        global_batch: 64,
-        rank: 0,
-        world: 1,
-        streams: 16,
-        window_shards: 8,
         drop_last: false,
-        threads: std::thread::available_parallelism()?.get(),
-        prefetch_batches: 4,
-        out_width: 224,
-        out_height: 224,
-        view: TrainView {
-            crop: RandomResizedCrop {
-                scale: [0.2, 1.0],
-                ratio: [0.75, 4.0 / 3.0],
-            },
-            hflip: 0.5,
-            ..TrainView::default()
-        },
         epochs: 1,
-        on_error: OnError::Error,
-        verify_crc: false,
+        ..LoaderConfig::default()
     };
 
     let mut loader = Loader::start(Arc::clone(&dataset), config.clone(), None)?;

@@ -91,6 +91,35 @@ pub struct LoaderConfig {
     pub verify_crc: bool,
 }
 
+impl Default for LoaderConfig {
+    /// One process, batches of 64 images of 224×224, each an optimiser step, views as MAE draws them, a thread for
+    /// every core, no end of epochs.
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            batch_size: 64,
+            global_batch: 64,
+            views: 1,
+            rank: 0,
+            world: 1,
+            streams: 16,
+            window_shards: 8,
+            drop_last: true,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            fetch_threads: 4,
+            fetch_ahead_bytes: 64_000_000,
+            prefetch_batches: 4,
+            out_width: 224,
+            out_height: 224,
+            output: Output::U8,
+            view: TrainView::default(),
+            epochs: u64::MAX,
+            on_error: OnError::Error,
+            verify_crc: false,
+        }
+    }
+}
+
 impl LoaderConfig {
     /// Checks every setting for a data set of `samples` samples, and works out the epoch.
     pub(crate) fn check(&self, samples: u64) -> Result<Schedule> {

@@ -319,6 +319,14 @@ pub enum SampleProblem {
         /// In the manifest.
         manifest: u32,
     },
+    /// A box that is empty or does not lie inside the JPEG.
+    #[error("the box asked for reaches out of a JPEG of {width}x{height} pixels")]
+    BoxOutside {
+        /// Width of the JPEG.
+        width: u32,
+        /// Height of the JPEG.
+        height: u32,
+    },
     /// More pixels than [`MAX_PIXELS`](crate::MAX_PIXELS).
     #[error("JPEG of {width}x{height} pixels, over the limit of {limit}")]
     TooLarge {
@@ -371,7 +379,7 @@ impl SampleProblem {
             Self::Unsupported { .. } => "unsupported",
             Self::TooLarge { .. } => "too-large",
             Self::Decode { .. } => "damaged",
-            Self::SizeDiffers { .. } => "size-differs",
+            Self::SizeDiffers { .. } | Self::BoxOutside { .. } => "size-differs",
             Self::Checksum { .. } => "checksum",
         }
     }

@@ -34,30 +34,15 @@
 //! # Example
 //! ```no_run
 //! use std::sync::Arc;
-//! use sbam_loader::{Dataset, Loader, LoaderConfig, OnError, Output};
+//! use sbam_loader::{Dataset, Loader, LoaderConfig};
 //!
 //! let dataset = Dataset::open("shards/train-{000000..000003}.tar", "cache".as_ref(), &mut |_, _| {})?;
 //! let config = LoaderConfig {
-//!     seed: 0,
 //!     batch_size: 64,
-//!     global_batch: 256,
-//!     views: 1,
-//!     rank: 0,
-//!     world: 1,
-//!     streams: 8,
-//!     window_shards: 4,
-//!     drop_last: true,
-//!     threads: 4,
-//!     fetch_threads: 4,
-//!     fetch_ahead_bytes: 64 << 20,
-//!     prefetch_batches: 4,
-//!     out_width: 224,
-//!     out_height: 224,
-//!     output: Output::U8,
-//!     view: sbam_augment::TrainView::default(),
+//!     global_batch: 256, // four batches are an optimiser step
+//!     drop_last: false,
 //!     epochs: 1,
-//!     on_error: OnError::Error,
-//!     verify_crc: false,
+//!     ..LoaderConfig::default()
 //! };
 //! let samples = dataset.len();
 //! let mut loader = Loader::start(Arc::new(dataset), config, None)?;

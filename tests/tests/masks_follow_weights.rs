@@ -7,7 +7,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use sbam_augment::{DrawKey, Draws, Purpose, RandomResizedCrop, TrainView};
-use sbam_loader::{Batch, Dataset, Loader, LoaderConfig, OnError};
+use sbam_loader::{Batch, Dataset, Loader, LoaderConfig};
 use sbam_tests::{RunFolder, Trainer, write_photographs};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_trainer-under-test");
@@ -108,11 +108,8 @@ fn batches_of_the_run(shards: &std::path::Path) -> Vec<Batch> {
         seed: 0,
         batch_size: BATCH,
         global_batch: BATCH as u64,
-        rank: 0,
-        world: 1,
         streams: 4,
         window_shards: 8,
-        drop_last: true,
         threads: 2,
         prefetch_batches: 8,
         out_width: 32,
@@ -126,8 +123,8 @@ fn batches_of_the_run(shards: &std::path::Path) -> Vec<Batch> {
             ..TrainView::default()
         },
         epochs: 1,
-        on_error: OnError::Error,
         verify_crc: true,
+        ..LoaderConfig::default()
     };
     let mut loader = Loader::start(Arc::new(dataset), config, None).expect("started");
     let mut batches = Vec::new();

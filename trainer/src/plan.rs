@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
-use sbam_augment::{RandomResizedCrop, TrainView};
-use sbam_loader::LoaderConfig;
+use sbam_loader::{LoaderConfig, Output};
 use sbam_model::{ImageSize, MaeConfig, Masking, Preset, is_cpu};
 
 use crate::config::{Config, ModelConfig, OnError, OptimConfig};
@@ -110,23 +109,20 @@ impl Plan {
             seed: self.config.seed,
             batch_size: data.batch_size,
             global_batch: self.global_batch,
+            views: data.views,
             rank: self.ranks.rank,
             world: self.ranks.world,
             streams: data.streams,
             window_shards: data.window_shards,
             drop_last: data.drop_last,
             threads,
+            fetch_threads: data.fetch_threads,
+            fetch_ahead_bytes: data.fetch_ahead_mb.saturating_mul(1_000_000),
             prefetch_batches: data.prefetch_batches.max(self.config.optim.accumulate),
             out_width: width as u32,
             out_height: height as u32,
-            view: TrainView {
-                crop: RandomResizedCrop {
-                    scale: self.config.augment.scale,
-                    ratio: self.config.augment.ratio,
-                },
-                hflip: self.config.augment.hflip,
-                ..TrainView::default()
-            },
+            output: Output::U8,
+            view: self.config.augment.view(),
             epochs: u64::MAX,
             on_error: match data.on_error {
                 OnError::Error => sbam_loader::OnError::Error,
@@ -137,7 +133,8 @@ impl Plan {
     }
 }
 
-fn available_cores() -> usize {
+/// Cores this process may use.
+pub(crate) fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -178,6 +175,20 @@ fn check_ranges(config: &Config) -> Result<()> {
     ensure!(
         data.batch_size >= 1,
         "data.batch_size = 0: must be at least 1"
+    );
+    ensure!(
+        data.views >= 1 && data.batch_size.is_multiple_of(data.views as usize),
+        "data.views = {}: must be at least 1 and divide data.batch_size = {}",
+        data.views,
+        data.batch_size
+    );
+    ensure!(
+        data.fetch_threads >= 1,
+        "data.fetch_threads = 0: must be at least 1"
+    );
+    ensure!(
+        data.fetch_ahead_mb >= 1,
+        "data.fetch_ahead_mb = 0: must be at least 1"
     );
     ensure!(
         (0.0..=1.0).contains(&data.max_skipped_share),
@@ -242,15 +253,7 @@ fn check_ranges(config: &Config) -> Result<()> {
         log.every_steps >= 1,
         "log.every_steps = 0: must be at least 1"
     );
-    let view = TrainView {
-        crop: RandomResizedCrop {
-            scale: augment.scale,
-            ratio: augment.ratio,
-        },
-        hflip: augment.hflip,
-        ..TrainView::default()
-    };
-    view.check().context("[augment]")
+    augment.view().check().context("[augment]")
 }
 
 fn check_optim(optim: &OptimConfig) -> Result<()> {
@@ -319,6 +322,9 @@ mod tests {
             ("model.preset=giant", "preset"),
             ("data.batch_size=0", "data.batch_size"),
             ("augment.scale=[0.5, 0.1]", "augment"),
+            ("augment.hue=0.7", "augment"),
+            ("data.views=5", "data.views"),
+            ("data.fetch_threads=0", "data.fetch_threads"),
             ("train.precision=bf16", "train.precision"),
             ("log.masks=every=0", "log.masks"),
             ("optim.betas=[0.9, 1.0]", "optim.betas"),

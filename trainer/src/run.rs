@@ -41,11 +41,13 @@ pub(crate) struct RunArguments {
 }
 
 /// Keys that a resume may change: they alter nothing about the steps so far.
-const CHANGEABLE: [&str; 8] = [
+const CHANGEABLE: [&str; 10] = [
     "data.train",    // the data set itself is compared by its manifest
     "data.on_error", // so that a run that met a bad image can go on; the steps so far had none
     "data.max_skipped_share",
     "data.threads",
+    "data.fetch_threads",
+    "data.fetch_ahead_mb",
     "data.prefetch_batches",
     "data.verify_checksums",
     "checkpoint.every_steps",
@@ -317,6 +319,8 @@ fn hash_of(config: &Config) -> Result<String> {
     let mut significant = config.clone();
     significant.data.train.clear();
     significant.data.threads = 0;
+    significant.data.fetch_threads = 0;
+    significant.data.fetch_ahead_mb = 0;
     significant.data.on_error = OnError::Error;
     significant.data.max_skipped_share = 0.0;
     significant.data.prefetch_batches = 0;

@@ -49,6 +49,16 @@ impl Summary {
         self.ratio_max = self.ratio_max.max(line.mask_ratio_max);
     }
 
+    /// Share of the steps' time that was spent waiting for data.
+    pub(crate) fn data_share(&self) -> f64 {
+        self.waited_s / self.busy_s.max(1e-9)
+    }
+
+    /// The steps' time.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.busy_s
+    }
+
     /// The last word on a run of `total_steps`.
     pub(crate) fn text(&self, total_steps: u64) -> String {
         let Some(first_loss) = self.first_loss else {
@@ -60,7 +70,7 @@ impl Summary {
             duration_text(self.started.elapsed()),
             self.last_loss,
             self.images / self.busy_s.max(1e-9),
-            100.0 * self.waited_s / self.busy_s.max(1e-9),
+            100.0 * self.data_share(),
             self.ratio_sum / self.steps as f64,
             self.ratio_min,
             self.ratio_max,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use sbam_loader::{Batch, Dataset, Loader, LoaderState, Receipt};
+use sbam_loader::{Batch, Dataset, Loader, LoaderState, Receipt, Verdict};
 use sbam_model::Mae;
 
 use crate::checkpoint;
@@ -14,7 +14,7 @@ use crate::mask_log::{MaskLog, StepRows};
 use crate::metrics::{Metrics, MetricsLine};
 use crate::optimiser::Optimiser;
 use crate::pictures::FixedSet;
-use crate::plan::Plan;
+use crate::plan::{Plan, available_cores};
 use crate::progress::TrainingDisplay;
 use crate::run_dir::RunDir;
 use crate::say;
@@ -23,6 +23,9 @@ use crate::step::{StepReport, StepSchedule, optimiser_step};
 use crate::stop::Stop;
 use crate::summary::Summary;
 use crate::tensorboard::TensorBoard;
+
+/// From this share of the time on, waiting for data is worth a word about what would shorten it.
+const NOTABLE_DATA_SHARE: f64 = 0.05;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,6 +310,7 @@ impl Training {
         };
         format!(
             "{} images · {} at {height}×{width}, patch {} · {:?} masks · {} samples a step · {} steps of {} to an epoch{from}\n\
+             loader memory: about {}\n\
              writing to {}",
             self.dataset.len(),
             config.model.preset,
@@ -315,6 +319,7 @@ impl Training {
             global_batch,
             self.total_steps,
             self.steps_per_epoch,
+            self.plan.loader().memory(&self.dataset),
             self.run_dir.root().display()
         )
     }
@@ -322,6 +327,14 @@ impl Training {
     fn closing(&self, summary: &Summary) -> String {
         let root = self.run_dir.root().display();
         let mut lines = vec![summary.text(self.total_steps)];
+        if summary.data_share() > NOTABLE_DATA_SHARE {
+            let verdict = Verdict::new(
+                &self.loader.stats(),
+                summary.seconds(),
+                available_cores() as u64,
+            );
+            lines.push(format!("the loader is {verdict}"));
+        }
         lines.push(format!("written to {root}"));
         lines.push("  metrics.jsonl      one line per step (tensorboard --logdir reads the event files beside it)".to_owned());
         if !matches!(self.plan.mask_log, crate::mask_log::MaskLogPolicy::Off) {

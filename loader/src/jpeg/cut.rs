@@ -44,10 +44,8 @@ impl Cutter {
     ///
     /// # Errors
     /// When the JPEG cannot be cut with this restart interval, when markers before the scan are damaged, and when
-    /// restart markers are missing, superfluous or out of order anywhere in the scan, also outside the box.
-    ///
-    /// # Panics
-    /// If the box is empty or reaches out of the photograph.
+    /// restart markers are missing, superfluous or out of order anywhere in the scan, also outside the box; when the box
+    /// is empty or reaches out of the photograph.
     pub fn cut(
         &mut self,
         jpeg: &[u8],
@@ -56,7 +54,7 @@ impl Cutter {
     ) -> Result<Option<Cut<'_>>, SampleProblem> {
         let (header, size_at) = self.copy_header(jpeg)?;
         let out = &mut self.jpeg;
-        assert_inside(needed, header.size);
+        check_inside(needed, header.size)?;
         let tiles = Tiles::of(&header);
         let (Some(tiles), true) = (tiles, header.restart_interval == restart_mcus) else {
             return Err(SampleProblem::RestartDiffers {
@@ -110,10 +108,7 @@ impl Cutter {
     /// `None` if the box reaches down to the last row of MCUs, or the JPEG is of another kind.
     ///
     /// # Errors
-    /// When markers before the scan are damaged.
-    ///
-    /// # Panics
-    /// If the box is empty or reaches out of the photograph.
+    /// When markers before the scan are damaged; when the box is empty or reaches out of the photograph.
     pub fn cut_below(
         &mut self,
         jpeg: &[u8],
@@ -121,7 +116,7 @@ impl Cutter {
     ) -> Result<Option<Cut<'_>>, SampleProblem> {
         let (header, size_at) = self.copy_header(jpeg)?;
         let size = header.size;
-        assert_inside(needed, size);
+        check_inside(needed, size)?;
         let Some(grid) = header.grid else {
             return Ok(None);
         };
@@ -163,11 +158,12 @@ fn put_size(jpeg: &mut [u8], size_at: usize, part: &CropBox) {
     jpeg[size_at + 2..size_at + 4].copy_from_slice(&(part.width as u16).to_be_bytes());
 }
 
-fn assert_inside(needed: &CropBox, size: JpegSize) {
-    assert!(
-        needed.lies_inside(size.width, size.height),
-        "{needed:?} reaches out of {size:?}"
-    );
+fn check_inside(needed: &CropBox, size: JpegSize) -> Result<(), SampleProblem> {
+    let JpegSize { width, height } = size;
+    if needed.lies_inside(width, height) {
+        return Ok(());
+    }
+    Err(SampleProblem::BoxOutside { width, height })
 }
 
 /// How many pixels around a box decide about those in it, where MCUs measure `mcu` pixels.

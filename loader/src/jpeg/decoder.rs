@@ -66,8 +66,8 @@ impl Decoder {
     /// `restart_mcus` is what [`restart_mcus`](crate::restart_mcus) or a manifest says of the JPEG. What is not decoded
     /// may be damaged without being noticed; but all restart markers are checked, and that the file has an end.
     ///
-    /// # Panics
-    /// If `needed` is empty or reaches out of the photograph.
+    /// # Errors
+    /// When what is looked at is damaged or not supported, and when `needed` is empty or reaches out of the photograph.
     pub fn decode_part(
         &mut self,
         jpeg: &[u8],

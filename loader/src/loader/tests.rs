@@ -1,11 +1,13 @@
 use std::fs::OpenOptions;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use jpeg_encoder::{ColorType, SamplingFactor};
 use proptest::prelude::*;
-use sbam_augment::Resizer;
+use sbam_augment::{Layout, Resizer};
 
 use super::*;
-use crate::fixture::{config, dataset, dataset_of, open, small_jpeg, write_shards};
+use crate::config::Output;
+use crate::fixture::{config, dataset, dataset_of, encode, open, small_jpeg, write_shards};
 use crate::jpeg::Decoder;
 
 /// All that a caller can see of a batch.
@@ -712,4 +714,238 @@ fn counts_steps_and_batches() {
         (loader.steps_per_epoch(), loader.batches_per_epoch()),
         (2, 4)
     );
+}
+
+/// A photograph of 64×48 whose restart interval depends on its number: none, half a row, a row, two rows.
+fn cut_at_markers(number: u32) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..64 * 48 * 3)
+        .map(|at: u32| (at.wrapping_mul(at ^ number) >> 5) as u8)
+        .collect();
+    encode(&pixels, 64, 48, ColorType::Rgb, |encoder| {
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        encoder.set_restart_interval([0, 2, 4, 8][number as usize % 4]);
+    })
+}
+
+/// What a slot must show: its view of the whole photograph, decoded and resized by itself.
+fn expected_pixels(dataset: &Dataset, sample: &BatchSample) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    dataset.read(sample.sample_index, &mut jpeg).unwrap();
+    let mut decoder = Decoder::new();
+    let rgb = decoder.decode(&jpeg).unwrap();
+    let mut pixels = vec![0; 6 * 5 * 3];
+    Resizer::new()
+        .render(
+            rgb.pixels,
+            rgb.width,
+            rgb.height,
+            &sample.view,
+            &mut pixels,
+            6,
+            5,
+        )
+        .unwrap();
+    pixels
+}
+
+#[test]
+fn parts_cut_out_show_the_same_as_whole_photographs_in_every_view() {
+    let (_folder, dataset) = dataset_of(&[9, 10], cut_at_markers);
+    let intervals: Vec<i32> = (0..4)
+        .map(|index| dataset.sample(index).restart_mcus)
+        .collect();
+    assert_eq!(intervals, [0, 2, 4, 8]);
+    // Small boxes are mostly apart and decoded one by one, large ones together.
+    for scale in [[0.005, 0.02], [0.3, 1.0]] {
+        for views in [1, 3] {
+            let mut config = LoaderConfig {
+                batch_size: 6,
+                global_batch: 12,
+                views,
+                ..config()
+            };
+            config.view.crop.scale = scale;
+            let batches = run(&dataset, config.clone(), None);
+            assert_eq!(batches[0].samples.len(), 6);
+            let mut receipts = batches.iter().filter_map(|batch| batch.receipt.as_ref());
+            receipts.next().unwrap().check(19).unwrap();
+            for batch in &batches {
+                for (slot, sample) in batch.samples.iter().enumerate() {
+                    assert_eq!(sample.view_index, slot as u32 % views);
+                    let first = &batch.samples[slot - slot % views as usize];
+                    assert_eq!(sample.sample_index, first.sample_index);
+                    if sample.kind == SlotKind::Sample {
+                        let drawn = config.view.draw(
+                            1,
+                            batch.place.0,
+                            sample.sample_index,
+                            sample.view_index,
+                            64,
+                            48,
+                        );
+                        assert_eq!(sample.view, drawn);
+                    }
+                    assert_eq!(
+                        batch.pixels[slot * 90..][..90],
+                        expected_pixels(&dataset, sample)
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn batches_of_views_are_the_same_after_a_resume_and_at_any_thread_count() {
+    let (_folder, dataset) = dataset_of(&[9, 10], cut_at_markers);
+    let config = LoaderConfig {
+        batch_size: 6,
+        global_batch: 6,
+        views: 3,
+        ..config()
+    };
+    let whole = run(&dataset, config.clone(), None);
+    let one_thread = LoaderConfig {
+        threads: 1,
+        fetch_threads: 1,
+        // Less than one photograph: they go one at a time.
+        fetch_ahead_bytes: 10,
+        ..config.clone()
+    };
+    assert_eq!(run(&dataset, one_thread.clone(), None), whole);
+    let resumed = run(&dataset, one_thread, Some(whole[6].state.clone()));
+    assert_eq!(resumed, whole[7..]);
+    let other_views = LoaderConfig {
+        views: 2,
+        ..config.clone()
+    };
+    let refusal = refused(&dataset, other_views, Some(whole[6].state.clone()));
+    assert!(refusal.contains("views is 3 in the saved"), "{refusal}");
+    let uneven = LoaderConfig { views: 4, ..config };
+    let refusal = refused(&dataset, uneven, None);
+    assert!(refusal.contains("multiple of 4"), "{refusal}");
+}
+
+#[test]
+fn a_bad_sample_is_replaced_in_all_its_views() {
+    let (_folder, dataset) = dataset_of(&[12], |number| {
+        let mut jpeg = cut_at_markers(number);
+        if number == 5 {
+            jpeg.truncate(jpeg.len() - 40);
+        }
+        jpeg
+    });
+    let config = LoaderConfig {
+        batch_size: 8,
+        global_batch: 8,
+        views: 2,
+        on_error: OnError::Skip,
+        epochs: 1,
+        ..config()
+    };
+    let batches = run(&dataset, config, None);
+    let bad: Vec<(usize, usize)> = (0..batches.len())
+        .flat_map(|batch| (0..8).map(move |slot| (batch, slot)))
+        .filter(|&(batch, slot)| batches[batch].samples[slot].kind == SlotKind::Replaced)
+        .collect();
+    assert_eq!(bad.len(), 2, "{bad:?}");
+    for (batch, slot) in bad {
+        let sample = &batches[batch].samples[slot];
+        assert_eq!(
+            (sample.view_index, sample.loss_weight),
+            (slot as u32 % 2, 0.0)
+        );
+        if slot >= 2 {
+            assert_eq!(
+                batches[batch].pixels[slot * 90..][..90],
+                expected_pixels(&dataset, sample)
+            );
+        }
+    }
+    assert_eq!(batches.last().unwrap().state.quarantine.len(), 1);
+}
+
+#[test]
+fn floats_are_the_normalised_pixels_in_either_layout() {
+    let (_folder, dataset) = dataset(&[9]);
+    let bytes = run(&dataset, config(), None);
+    for layout in [Layout::Interleaved, Layout::Planar] {
+        let (mean, std) = (sbam_augment::IMAGENET_MEAN, [0.5, 0.25, 0.125]);
+        let output = Output::F32 { mean, std, layout };
+        let floats = LoaderConfig { output, ..config() };
+        let mut loader = Loader::start(Arc::clone(&dataset), floats, None).unwrap();
+        for expected in &bytes {
+            let batch = loader.next_batch().unwrap().unwrap();
+            assert_eq!(batch.samples(), expected.samples);
+            let values = batch.normalised().unwrap();
+            assert_eq!(values.len(), expected.pixels.len());
+            for (at, &level) in expected.pixels.iter().enumerate() {
+                let (image, pixel, channel) = (at / 90, at % 90 / 3, at % 3);
+                let found = match layout {
+                    Layout::Interleaved => values[at],
+                    Layout::Planar => values[image * 90 + channel * 30 + pixel],
+                };
+                // Padding with nothing before it is 0 in whatever numbers.
+                if expected.samples[image].kind == SlotKind::Sample {
+                    let wanted = (f32::from(level) / 255.0 - mean[channel]) / std[channel];
+                    assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+                }
+            }
+        }
+    }
+    let (folder, output) = (
+        dataset,
+        Output::F32 {
+            mean: [0.5; 3],
+            std: [0.0; 3],
+            layout: Layout::Planar,
+        },
+    );
+    assert!(
+        refused(&folder, LoaderConfig { output, ..config() }, None)
+            .contains("standard deviation 0")
+    );
+}
+
+/// A manifest that promises markers which the shard no longer has: a shard made anew under it.
+#[test]
+fn markers_that_the_manifest_promises_and_the_jpeg_lacks_are_an_error() {
+    let (_folder, dataset) = dataset_of(&[8], |_| cut_at_markers(1));
+    let mut dataset = Arc::into_inner(dataset).unwrap();
+    dataset.manifest.samples[3].restart_mcus = 4;
+    let dataset = Arc::new(dataset);
+    let mut loader = Loader::start(Arc::clone(&dataset), config(), None).unwrap();
+    let message = first_error(&mut loader).to_string();
+    assert!(
+        message.contains("sample k3 at byte")
+            && message.contains("4 MCUs between restart markers, but the JPEG has 2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn meters_count_what_was_done() {
+    let (_folder, dataset) = dataset_of(&[8], cut_at_markers);
+    let config = LoaderConfig {
+        views: 2,
+        epochs: 1,
+        ..config()
+    };
+    let mut loader = Loader::start(Arc::clone(&dataset), config, None).unwrap();
+    while loader.next_batch().unwrap().is_some() {}
+    let stats = loader.stats();
+    let bytes: u64 = (0..8)
+        .map(|index| dataset.sample(index).length as u64)
+        .sum();
+    assert_eq!(
+        (
+            stats.samples,
+            stats.images,
+            stats.batches,
+            stats.read_bytes,
+            stats.cut_samples
+        ),
+        (8, 16, 4, bytes, 6)
+    );
+    assert!(stats.decoded_pixels > 0 && stats.decoded_pixels < 16 * 64 * 48);
 }

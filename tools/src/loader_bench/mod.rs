@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sbam_augment::TrainView;
-use sbam_loader::{Dataset, LoaderConfig, OnError, Output};
+use sbam_loader::{Dataset, LoaderConfig, Output};
 
 pub use report::BenchReport;
 
@@ -90,22 +90,16 @@ impl BenchOptions {
             batch_size,
             global_batch: batch_size as u64,
             views: self.views,
-            rank: 0,
-            world: 1,
-            streams: 8,
-            window_shards: 4,
             drop_last: false,
             threads: self.threads,
             fetch_threads: self.fetch_threads,
-            fetch_ahead_bytes: 64 << 20,
             prefetch_batches: self.prefetch_batches,
             out_width: self.size,
             out_height: self.size,
             output: self.output,
             view: self.view,
-            epochs: u64::MAX,
-            on_error: OnError::Error,
             verify_crc: self.verify_checksums,
+            ..LoaderConfig::default()
         }
     }
 }

@@ -8,6 +8,7 @@ mod layers;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use sbam_augment::{ColourJitter, RandomResizedCrop, TrainView};
 use sbam_model::{LossReduction, RatioMode, SalienceLayer, SalienceSource};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,10 @@ pub(crate) struct Config {
 pub(crate) struct DataConfig {
     pub(crate) train: String,
     pub(crate) batch_size: usize,
+    pub(crate) views: u32,
     pub(crate) threads: usize,
+    pub(crate) fetch_threads: usize,
+    pub(crate) fetch_ahead_mb: u64,
     pub(crate) streams: u32,
     pub(crate) window_shards: u32,
     pub(crate) prefetch_batches: usize,
@@ -64,6 +68,29 @@ pub(crate) struct AugmentConfig {
     pub(crate) scale: [f64; 2],
     pub(crate) ratio: [f64; 2],
     pub(crate) hflip: f64,
+    pub(crate) brightness: f64,
+    pub(crate) contrast: f64,
+    pub(crate) saturation: f64,
+    pub(crate) hue: f64,
+}
+
+impl AugmentConfig {
+    /// How views are drawn.
+    pub(crate) fn view(&self) -> TrainView {
+        TrainView {
+            crop: RandomResizedCrop {
+                scale: self.scale,
+                ratio: self.ratio,
+            },
+            hflip: self.hflip,
+            colour: ColourJitter {
+                brightness: self.brightness,
+                contrast: self.contrast,
+                saturation: self.saturation,
+                hue: self.hue,
+            },
+        }
+    }
 }
 
 /// `[model]`; 0 means the preset's.
