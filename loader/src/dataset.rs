@@ -154,8 +154,11 @@ impl Dataset {
             })
     }
 
-    /// The error for a sample that cannot be used.
-    pub(crate) fn bad_sample(&self, sample_index: u64, problem: SampleProblem) -> Error {
+    /// The error for a sample that cannot be used, with its place.
+    ///
+    /// # Panics
+    /// If `sample_index` is not below [`len`](Self::len).
+    pub fn bad_sample(&self, sample_index: u64, problem: SampleProblem) -> Error {
         let sample = self.sample(sample_index);
         Error::Sample {
             shard: self.shard(sample_index).name.clone(),

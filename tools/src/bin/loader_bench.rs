@@ -65,8 +65,8 @@ struct Arguments {
     size: u32,
 
     /// Smallest and largest share of a photograph's area in a crop
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 2, default_values_t = [0.2, 1.0])]
-    scale: Vec<f64>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = parse_range, default_value = "0.2,1")]
+    scale: Range,
 
     /// Seed of order and views
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -116,6 +116,18 @@ enum StageArgument {
     Resize,
 }
 
+#[derive(Clone, Copy)]
+struct Range([f64; 2]);
+
+fn parse_range(text: &str) -> Result<Range, String> {
+    let parsed = text
+        .split_once(',')
+        .and_then(|(low, high)| Some([low.trim().parse().ok()?, high.trim().parse().ok()?]));
+    parsed
+        .map(Range)
+        .ok_or_else(|| "give two numbers, such as 0.2,1".to_owned())
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,7 +157,7 @@ impl Arguments {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let view = TrainView {
             crop: RandomResizedCrop {
-                scale: [self.scale[0], self.scale[1]],
+                scale: self.scale.0,
                 ..RandomResizedCrop::default()
             },
             ..TrainView::default()

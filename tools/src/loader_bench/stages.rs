@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use sbam_augment::{CHANNELS, CropBox, Resizer, View};
 use sbam_loader::{Dataset, Decoder};
 
@@ -129,7 +129,7 @@ fn read_and_decode(
         let sample = dataset.sample(sample_index);
         let part = decoder
             .decode_part(&jpeg, &view.crop, sample.restart_mcus as u32)
-            .with_context(|| format!("sample {}", sample.key))?;
+            .map_err(|problem| dataset.bad_sample(sample_index, problem))?;
         let pixels = u64::from(part.rgb.width) * u64::from(part.rgb.height);
         counts.decoded_pixels.fetch_add(pixels, Ordering::Relaxed);
         counts
@@ -147,7 +147,7 @@ fn decode_ahead(options: &BenchOptions, dataset: &Dataset) -> Result<Vec<Decoded
             let sample = dataset.sample(sample_index);
             let part = decoder
                 .decode_part(&jpeg, &view.crop, sample.restart_mcus as u32)
-                .with_context(|| format!("sample {}", sample.key))?;
+                .map_err(|problem| dataset.bad_sample(sample_index, problem))?;
             Ok(Decoded {
                 pixels: part.rgb.pixels.to_vec(),
                 width: part.rgb.width,
