@@ -17,6 +17,12 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn has_room(&self, bytes: u64, limit: u64) -> bool {
+        self.out == 0 || self.out + bytes <= limit
+    }
+}
+
 /// Bytes that are taken from a budget until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
@@ -39,7 +45,7 @@ impl ByteBudget {
         let mut state = self
             .changed
             .wait_while(state, |state| {
-                !state.closed && state.out > 0 && state.out + bytes > self.limit
+                !state.closed && !state.has_room(bytes, self.limit)
             })
             .unwrap_or_else(PoisonError::into_inner);
         if state.closed {
@@ -80,10 +86,18 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn no_more_is_out_than_the_limit_and_a_larger_one_goes_alone() {
+    fn there_is_room_up_to_the_limit_and_for_a_larger_one_alone() {
+        let out = |out| State { out, closed: false };
+        assert!(out(60).has_room(40, 100));
+        assert!(!out(60).has_room(41, 100));
+        assert!(!out(1).has_room(500, 100));
+        assert!(out(0).has_room(500, 100));
+    }
+
+    #[test]
+    fn who_waits_goes_on_when_room_comes_back() {
         let budget = ByteBudget::new(100);
-        let first = budget.take(60).unwrap();
-        let second = budget.take(40).unwrap();
+        let held = [60, 40].map(|bytes| budget.take(bytes).unwrap());
         let (out, done) = mpsc::channel();
         let waiting = std::thread::spawn({
             let budget = Arc::clone(&budget);
@@ -93,10 +107,8 @@ mod tests {
                 drop(large);
             }
         });
-        drop(first);
-        assert!(done.try_recv().is_err(), "40 bytes are still out");
-        drop(second);
-        assert_eq!(done.recv().unwrap(), 500);
+        drop(held);
+        assert_eq!(done.recv().unwrap(), 500, "alone");
         waiting.join().unwrap();
         assert_eq!(budget.state.lock().unwrap().out, 0);
     }

@@ -253,7 +253,7 @@ fn shards_in(folder: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     if shards.is_empty() {
         return Err(Error::Data {
             spec: spec.to_owned(),
-            problem: "the folder holds no .tar shards; photographs must be .jpg or .jpeg files"
+            problem: "the folder holds no .tar shards; pack photographs (.jpg or .jpeg files) with shard_imagenet"
                 .to_owned(),
         });
     }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Buffers grow in steps of this, so that one that held a photograph usually holds the next without growing.
 const STEP_BYTES: usize = 64 << 10;
 /// A buffer larger than this is not kept: few photographs are, and all buffers would end up so large.
-const KEEP_BYTES: usize = 4 << 20;
+const KEEP_BYTES: usize = 512 << 10;
 
 /// Buffers for encoded photographs that are used again and again.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use sbam_augment::{CropBox, View};
 
 use crate::batch::{Batch, BatchSample, SlotKind};
@@ -20,7 +20,7 @@ use crate::order::Order;
 use crate::receipt::Receipt;
 use crate::schedule::Schedule;
 use crate::state::{LoaderState, Quarantined};
-use crate::worker::{Done, Filled, Outcome, Worker};
+use crate::worker::{Done, Filled, Job, Outcome, Worker};
 
 /// Reads a data set as batches of pixels, epoch after epoch.
 ///
@@ -77,6 +77,14 @@ struct Pipeline {
     fetched: Receiver<Fetched>,
     budget: Arc<ByteBudget>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// The threads' ends of the channels, and both of those between threads.
+struct ThreadEnds {
+    jobs: (Sender<Job>, Receiver<Job>),
+    fetched: (Sender<Fetched>, Receiver<Fetched>),
+    done: Sender<Done>,
+    in_preparation: Sender<()>,
 }
 
 impl Drop for Pipeline {
@@ -160,41 +168,45 @@ impl Loader {
         let config = &self.config;
         // Every slot in preparation fits, so that no decode thread ever waits for the caller to take its result.
         let slots = config.prefetch_batches * config.batch_samples();
-        let (jobs_in, jobs_out) = bounded(slots);
-        let (fetched_in, fetched_out) = bounded(config.fetched_ahead());
-        let (done_in, done_out) = bounded(slots);
-        let (token_in, token_out) = bounded(config.prefetch_batches);
+        let jobs = bounded(slots);
+        let fetched = bounded(config.fetched_ahead());
+        let done = bounded(slots);
+        let in_preparation = bounded(config.prefetch_batches);
         let mut pipeline = Pipeline {
-            done: done_out,
-            in_preparation: token_out,
-            fetched: fetched_out.clone(),
+            done: done.1,
+            in_preparation: in_preparation.1,
+            fetched: fetched.1.clone(),
             budget: ByteBudget::new(config.fetch_ahead_bytes),
             threads: Vec::with_capacity(config.threads + config.fetch_threads + 1),
         };
-        // Made after `pipeline`, so that if a thread cannot be started the jobs end before the others are joined.
-        let dispatcher = Dispatcher {
-            config: config.clone(),
-            schedule: self.schedule,
-            order: Arc::clone(&self.order),
-            dataset: Arc::clone(&self.dataset),
-            buffers: self.buffers.clone(),
-            budget: Arc::clone(&pipeline.budget),
-            jobs: jobs_in,
-            in_preparation: token_in,
+        let ends = ThreadEnds {
+            jobs,
+            fetched,
+            done: done.0,
+            in_preparation: in_preparation.0,
         };
-        let spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new()
+        self.spawn(&mut pipeline, ends, fetch)?;
+        Ok(pipeline)
+    }
+
+    /// Starts every thread. Owns the ends that threads take copies of: if one cannot be started, they are gone before
+    /// the others, who wait for them, are joined.
+    fn spawn(&self, pipeline: &mut Pipeline, ends: ThreadEnds, fetch: &Fetch) -> Result<()> {
+        let config = &self.config;
+        let budget = Arc::clone(&pipeline.budget);
+        let mut spawn = |name: String, run: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new()
                 .name(name.clone())
                 .spawn(run)
-                .map_err(|e| Error::io("start thread", name.as_ref(), e))
+                .map_err(|e| Error::io("start thread", name.as_ref(), e))?;
+            pipeline.threads.push(thread);
+            Ok(())
         };
         for index in 0..config.threads {
             let worker = Worker::new(config, &self.dataset, &self.meters)?;
-            let (fetched, done) = (fetched_out.clone(), done_in.clone());
+            let (fetched, done) = (ends.fetched.1.clone(), ends.done.clone());
             let run = Box::new(move || worker.run(&fetched, &done));
-            pipeline
-                .threads
-                .push(spawn(format!("decode-{index}"), run)?);
+            spawn(format!("decode-{index}"), run)?;
         }
         let jpegs = JpegBuffers::default();
         for index in 0..config.fetch_threads {
@@ -204,14 +216,25 @@ impl Loader {
                 buffers: jpegs.clone(),
                 meters: Arc::clone(&self.meters),
             };
-            let (jobs, fetched) = (jobs_out.clone(), fetched_in.clone());
+            let (jobs, fetched) = (ends.jobs.1.clone(), ends.fetched.0.clone());
             let run = Box::new(move || fetcher.run(&jobs, &fetched));
-            pipeline.threads.push(spawn(format!("fetch-{index}"), run)?);
+            spawn(format!("fetch-{index}"), run)?;
         }
+        let dispatcher = Dispatcher {
+            config: config.clone(),
+            schedule: self.schedule,
+            order: Arc::clone(&self.order),
+            dataset: Arc::clone(&self.dataset),
+            buffers: self.buffers.clone(),
+            budget,
+            jobs: ends.jobs.0,
+            in_preparation: ends.in_preparation,
+        };
         let (epoch, position) = (self.state.epoch, self.state.position);
-        let run = Box::new(move || dispatcher.run(epoch, position));
-        pipeline.threads.push(spawn("order".to_owned(), run)?);
-        Ok(pipeline)
+        spawn(
+            "order".to_owned(),
+            Box::new(move || dispatcher.run(epoch, position)),
+        )
     }
 
     /// Optimiser steps of an epoch: its global batches.
@@ -231,7 +254,8 @@ impl Loader {
 
     /// What the loader has done since it was started.
     pub fn stats(&self) -> LoaderStats {
-        self.meters.read(self.config.threads)
+        self.meters
+            .read(self.config.threads, self.config.fetch_threads)
     }
 
     /// The next batch, or `None` after the last epoch. Waits until it is ready.

@@ -2,7 +2,6 @@ use std::fmt;
 
 use crate::config::LoaderConfig;
 use crate::dataset::Dataset;
-use crate::jpeg::KEEP_BYTES;
 use crate::jpeg_buffers::JpegBuffers;
 use crate::manifest::Sample;
 
@@ -66,8 +65,8 @@ impl LoaderConfig {
         let threads = self.threads as u64;
         // Read ahead, being read, being decoded; what larger ones take is made up for by what smaller ones do not.
         let in_flight = self.fetched_ahead() as u64 + self.fetch_threads as u64 + threads;
-        // The decoded pixels, up to what is kept, and what was cut out of the JPEG.
-        let decoded = (3 * most_pixels).min(KEEP_BYTES as u64) + largest;
+        // The decoded pixels, what was cut out of the JPEG, and an image before it is normalised.
+        let decoded = 3 * most_pixels + largest + self.image_values() as u64;
         let keys: u64 = samples
             .iter()
             .map(|sample| sample.key.capacity() as u64)

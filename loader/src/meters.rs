@@ -7,7 +7,8 @@ pub(crate) struct Meters {
     pub(crate) samples: AtomicU64,
     pub(crate) images: AtomicU64,
     pub(crate) read_bytes: AtomicU64,
-    pub(crate) cut_samples: AtomicU64,
+    pub(crate) crop_ready_samples: AtomicU64,
+    pub(crate) partly_decoded_samples: AtomicU64,
     pub(crate) decoded_pixels: AtomicU64,
     pub(crate) fetch: Clock,
     pub(crate) decode: Clock,
@@ -56,8 +57,10 @@ pub struct LoaderStats {
     pub images: u64,
     /// Bytes read from shards.
     pub read_bytes: u64,
-    /// Samples of which only a part was decoded.
-    pub cut_samples: u64,
+    /// Samples that can be cut at restart markers, by the manifest.
+    pub crop_ready_samples: u64,
+    /// Samples of which no decode was of the whole photograph.
+    pub partly_decoded_samples: u64,
     /// Pixels decoded.
     pub decoded_pixels: u64,
     /// Time spent reading.
@@ -78,16 +81,19 @@ pub struct LoaderStats {
     pub batches_ahead: u64,
     /// Decode threads.
     pub threads: u64,
+    /// Fetch threads.
+    pub fetch_threads: u64,
 }
 
 impl Meters {
-    pub(crate) fn read(&self, threads: usize) -> LoaderStats {
+    pub(crate) fn read(&self, threads: usize, fetch_threads: usize) -> LoaderStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LoaderStats {
             samples: get(&self.samples),
             images: get(&self.images),
             read_bytes: get(&self.read_bytes),
-            cut_samples: get(&self.cut_samples),
+            crop_ready_samples: get(&self.crop_ready_samples),
+            partly_decoded_samples: get(&self.partly_decoded_samples),
             decoded_pixels: get(&self.decoded_pixels),
             fetch: self.fetch.total(),
             decode: self.decode.total(),
@@ -98,6 +104,7 @@ impl Meters {
             fetched_samples_ahead: get(&self.fetched_samples_ahead),
             batches_ahead: get(&self.batches_ahead),
             threads: threads as u64,
+            fetch_threads: fetch_threads as u64,
         }
     }
 }

@@ -148,6 +148,7 @@ impl Worker {
         self.views
             .extend(self.config.views_of(epoch, sample_index, width, height));
         let image_bytes = self.config.image_bytes();
+        let mut partly = true;
         // Views that are far from each other are cheaper to decode one by one.
         let together = if decoded_together(&self.views, restart_mcus) {
             self.views.len()
@@ -173,10 +174,12 @@ impl Worker {
                 &self.meters.decoded_pixels,
                 u64::from(part.rgb.width) * u64::from(part.rgb.height),
             );
+            partly &= part.place != CropBox::whole(width, height);
         }
         count(&self.meters.samples, 1);
         count(&self.meters.images, self.views.len() as u64);
-        count(&self.meters.cut_samples, u64::from(restart_mcus > 0));
+        count(&self.meters.crop_ready_samples, u64::from(restart_mcus > 0));
+        count(&self.meters.partly_decoded_samples, partly.into());
         Ok(Ok(()))
     }
 }

@@ -22,6 +22,9 @@ use crate::stop::check;
 /// Bytes of images that are read ahead of the writing, at most (one image may be larger).
 const READ_AHEAD_BYTES: u64 = 128 << 20;
 
+/// Files kept as they are that a report names; the rest are counted.
+const MOST_KEPT_NAMED: usize = 10;
+
 /// A larger file is an odd file: no photograph is, and a shard's manifest counts in 31 bits.
 const MOST_FILE_BYTES: u64 = 1 << 30;
 
@@ -61,6 +64,8 @@ pub struct PackReport {
     pub shard_bytes: u64,
     /// What became of the images' bytes; `None` if they were to be kept.
     pub rewrites: Option<RewriteCounts>,
+    /// The first files that were kept as they are, and why.
+    pub kept_files: Vec<OddFile>,
     /// Files with a JPEG extension that were left out because they are not readable JPEGs.
     pub odd_files: Vec<OddFile>,
     /// Other files that were left out.
@@ -112,6 +117,7 @@ pub fn pack_image_folder(
     let Written {
         manifest,
         rewrites,
+        kept_files,
         odd_files,
     } = written;
     output.finish()?;
@@ -122,6 +128,7 @@ pub fn pack_image_folder(
         shards: manifest.shards.len() as u64,
         shard_bytes: manifest.shards.iter().map(|shard| shard.bytes).sum(),
         rewrites: (options.rewrite == Rewrite::CropReady).then_some(rewrites),
+        kept_files,
         odd_files,
         files_left_out: folder.files_left_out,
         elapsed: started.elapsed(),
@@ -147,6 +154,7 @@ enum Checked {
 struct Written {
     manifest: Manifest,
     rewrites: RewriteCounts,
+    kept_files: Vec<OddFile>,
     odd_files: Vec<OddFile>,
 }
 
@@ -166,6 +174,7 @@ fn write(
     let mut writer = ShardSetWriter::new(into, prefix);
     let mut odd_files = Vec::new();
     let mut rewrites = RewriteCounts::default();
+    let mut kept_files = Vec::new();
     let mut cuts = plan.cuts.iter().copied().peekable();
     let (images_total, bytes_total) = (plan.order.len() as u64, plan.file_bytes.iter().sum());
     let (mut position, mut bytes, mut images) = (0, 0, 0_u64);
@@ -197,6 +206,14 @@ fn write(
                     images += 1;
                     if let Some(outcome) = outcome {
                         rewrites.add(outcome);
+                        if let Outcome::Kept(reason) = outcome
+                            && kept_files.len() < MOST_KEPT_NAMED
+                        {
+                            kept_files.push(OddFile {
+                                path: folder.path_of(image),
+                                reason: reason.to_string(),
+                            });
+                        }
                     }
                     writer.append(NewSample {
                         key: &plan.keys[index],
@@ -243,6 +260,7 @@ fn write(
     Ok(Written {
         manifest,
         rewrites,
+        kept_files,
         odd_files,
     })
 }

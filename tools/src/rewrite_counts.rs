@@ -75,7 +75,9 @@ impl Display for RewriteCounts {
         if self.kept.is_empty() {
             return Ok(());
         }
-        write!(f, "; {} kept as they are", HumanCount(self.kept_images()))?;
+        let kept = self.kept_images();
+        let they_are = if kept == 1 { "it is" } else { "they are" };
+        write!(f, "; {} kept as {they_are}", HumanCount(kept))?;
         for (i, (reason, count)) in self.kept.iter().enumerate() {
             let before = if i == 0 { ": " } else { ", " };
             write!(f, "{before}{} {reason}", HumanCount(*count))?;

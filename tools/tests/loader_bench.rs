@@ -73,7 +73,7 @@ fn reports_what_was_read_and_decoded() {
             assert!(report["images_per_s"].as_f64().unwrap() > 0.0);
             let decodes = !arguments.contains("read") && !arguments.contains("resize");
             if decodes {
-                assert_eq!(report["cut_share"], cut, "{arguments}: {report}");
+                assert_eq!(report["crop_ready_share"], cut, "{arguments}: {report}");
                 assert!(report["decoded_pixels_per_image"].as_f64().unwrap() <= 200.0 * 150.0);
             }
             if !arguments.contains("resize") {
@@ -108,6 +108,11 @@ fn wrong_use_and_bad_data_say_what_and_where() {
             1,
             "multiple of 4",
         ),
+        (
+            "--shards shards --stage decode --views 2",
+            1,
+            "leave out --stage",
+        ),
         ("--shards nowhere", 1, "nowhere"),
         ("--shards photographs", 1, "no .tar shards"),
     ] {
@@ -130,4 +135,22 @@ fn wrong_use_and_bad_data_say_what_and_where() {
             assert!(error.contains(part), "{stage}: {error}");
         }
     }
+}
+
+/// The threads that did start wait for each other; they must be let go.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thread_that_cannot_be_started_is_an_error_and_no_standstill() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    shards(folder, "--crop-ready");
+    let command = "ulimit -v 1200000; exec timeout 60 \"$0\" --shards shards --threads 1024";
+    let output = Command::new("sh")
+        .args(["-c", command, env!("CARGO_BIN_EXE_loader_bench")])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("cannot start thread"), "{error}");
 }

@@ -93,7 +93,9 @@ fn images_are_rewritten_or_kept_as_asked_for() {
         let kept = "5 of 6 images rewritten crop-ready";
         assert_eq!(out.contains(kept), report, "{out}");
         assert_eq!(
-            out.contains("; 1 kept as they are: 1 already damaged\n"),
+            out.contains(
+                "; 1 kept as it is: 1 already damaged\n  images/train/dog/0.JPEG: already damaged\n"
+            ),
             report,
             "{out}"
         );

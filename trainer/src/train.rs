@@ -309,7 +309,7 @@ impl Training {
             String::new()
         };
         format!(
-            "{} images · {} at {height}×{width}, patch {} · {:?} masks · {} samples a step · {} steps of {} to an epoch{from}\n\
+            "{} images · {} at {height}×{width}, patch {} · {:?} masks · {} images a step · {} steps of {} to an epoch{from}\n\
              loader memory: about {}\n\
              writing to {}",
             self.dataset.len(),

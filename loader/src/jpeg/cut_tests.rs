@@ -147,6 +147,37 @@ proptest! {
         compare(&restartable(width, height, seed, sampling, 0), needed);
     }
 
+    /// Markers stay, so the part is cut; what is missing in it must not be filled with what was decoded before.
+    #[test]
+    fn damaged_segments_show_nothing_of_the_photograph_before(
+        sampling in 0..=SAMPLINGS.len(), whole_rows: bool, needed in box_in(90, 70), keep in 0_usize..4,
+        damaged in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let columns = columns(90, sampling);
+        let interval = if whole_rows { columns } else { columns / (2 - columns % 2) };
+        let jpeg = restartable(90, 70, 7, sampling, interval);
+        let mut cut = Vec::new();
+        let mut at = 0;
+        let ends = markers(&jpeg).into_iter().chain([jpeg.len() - 2]);
+        for (end, damaged) in ends.zip(damaged) {
+            // The first segment has the header before it.
+            let keep = if damaged && at > 0 { keep.min(end - at) } else { end - at };
+            cut.extend(&jpeg[at..at + keep]);
+            cut.extend(&jpeg[end..end + 2]);
+            at = end + 2;
+        }
+        let decode = |decoder: &mut Decoder| {
+            decoder
+                .decode_part(&cut, &needed, restart_mcus(&cut))
+                .map(|part| part.rgb.pixels.to_vec())
+                .map_err(|problem| problem.to_string())
+        };
+        let mut used = Decoder::new();
+        let white = encode(&[255; 90 * 70 * 3], 90, 70, ColorType::Rgb, |_| {});
+        used.decode(&white).unwrap();
+        prop_assert_eq!(decode(&mut used), decode(&mut Decoder::new()));
+    }
+
     #[test]
     fn no_damage_makes_it_panic(
         sampling in 0..=SAMPLINGS.len(), needed in box_in(70, 50),

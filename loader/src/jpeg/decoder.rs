@@ -13,7 +13,7 @@ use super::markers::{EOI, Markers, SOS};
 use crate::error::SampleProblem;
 
 /// The most a decoder keeps allocated between photographs, in bytes: 16 megapixels. Larger ones are rare.
-pub(crate) const KEEP_BYTES: usize = 3 << 24;
+const KEEP_BYTES: usize = 3 << 24;
 
 /// A decoded photograph, `[height, width, 3]`.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,6 @@ mod markers;
 mod segments;
 
 pub use cut::{Cut, Cutter};
-pub(crate) use decoder::KEEP_BYTES;
 pub use decoder::{Decoder, Part, Rgb};
 pub use header::{JpegSize, MAX_PIXELS, jpeg_size};
 pub use segments::restart_mcus;

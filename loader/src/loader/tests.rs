@@ -926,11 +926,12 @@ fn markers_that_the_manifest_promises_and_the_jpeg_lacks_are_an_error() {
 #[test]
 fn meters_count_what_was_done() {
     let (_folder, dataset) = dataset_of(&[8], cut_at_markers);
-    let config = LoaderConfig {
+    let mut config = LoaderConfig {
         views: 2,
         epochs: 1,
         ..config()
     };
+    config.view.crop.scale = [0.02, 0.1];
     let mut loader = Loader::start(Arc::clone(&dataset), config, None).unwrap();
     while loader.next_batch().unwrap().is_some() {}
     let stats = loader.stats();
@@ -943,9 +944,10 @@ fn meters_count_what_was_done() {
             stats.images,
             stats.batches,
             stats.read_bytes,
-            stats.cut_samples
+            stats.crop_ready_samples
         ),
         (8, 16, 4, bytes, 6)
     );
+    assert!(stats.partly_decoded_samples > 0 && stats.partly_decoded_samples <= 8);
     assert!(stats.decoded_pixels > 0 && stats.decoded_pixels < 16 * 64 * 48);
 }

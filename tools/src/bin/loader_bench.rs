@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// Images to take, over several epochs if need be [default: all samples once]
+    /// Images to take, in whole batches, over several epochs if need be [default: all samples once]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
 
@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, default_value = "all")]
     stage: StageArgument,
 
-    /// Images of a batch
+    /// Images of a batch; of a smaller data set, all
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 

@@ -227,6 +227,16 @@ fn print(report: &PackReport, out: &Path) -> std::io::Result<()> {
     )?;
     if let Some(rewrites) = &report.rewrites {
         writeln!(to, "{rewrites}")?;
+        for kept in &report.kept_files {
+            writeln!(to, "  {}: {}", kept.path.display(), kept.reason)?;
+        }
+        if rewrites.kept_images() > report.kept_files.len() as u64 {
+            writeln!(
+                to,
+                "  and {} more",
+                rewrites.kept_images() - report.kept_files.len() as u64
+            )?;
+        }
     }
     if !report.odd_files.is_empty() {
         writeln!(

@@ -72,6 +72,11 @@ pub fn bench_loader(options: &BenchOptions) -> Result<BenchReport> {
     let views = u64::from(options.views.max(1));
     let images = options.images.unwrap_or(dataset.len() * views);
     ensure!(images > 0, "--images 0: measure at least one image");
+    let whole_only = options.views != 1 || options.output != Output::U8 || options.verify_checksums;
+    ensure!(
+        options.stage == Stage::All || !whole_only,
+        "--views, --output f32 and --verify-checksums go with the whole loader; leave out --stage"
+    );
     match options.stage {
         Stage::All => pipeline::run(options, &dataset, images, opened),
         stage => stages::run(options, &dataset, images, stage),

@@ -59,7 +59,8 @@ pub(super) fn run(
             decode: ms(stats.decode),
             resize: ms(stats.render),
         },
-        cut_share: stats.cut_samples as f64 / stats.samples.max(1) as f64,
+        crop_ready_share: stats.crop_ready_samples as f64 / stats.samples.max(1) as f64,
+        partly_decoded_share: stats.partly_decoded_samples as f64 / stats.samples.max(1) as f64,
         decoded_pixels_per_image: stats.decoded_pixels as f64 / made,
         queues: Some(Queues {
             read_samples: stats.fetched_samples_ahead as f64 / batches,

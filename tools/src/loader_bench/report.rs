@@ -20,12 +20,14 @@ pub struct BenchReport {
     pub images_per_s: f64,
     /// Megabytes (10^6) read from shards a second.
     pub mb_per_s: f64,
-    /// Bytes read from shards.
+    /// Bytes read from shards, those of samples read ahead among them.
     pub read_bytes: u64,
     /// Milliseconds of each stage for an image, added up over threads.
     pub ms_per_image: StageTimes,
-    /// Share of the samples of which a part was decoded.
-    pub cut_share: f64,
+    /// Share of the samples that are crop-ready.
+    pub crop_ready_share: f64,
+    /// Share of the samples of which not all was decoded.
+    pub partly_decoded_share: f64,
     /// Pixels decoded for an image.
     pub decoded_pixels_per_image: f64,
     /// The queues, of the whole loader.
@@ -89,12 +91,14 @@ impl fmt::Display for BenchReport {
         let times = self.ms_per_image;
         writeln!(
             f,
-            "an image: read {:.3} ms · decode {:.3} ms · resize {:.3} ms · {:.0} pixels decoded · {:.0} % cut",
+            "an image: read {:.3} ms · decode {:.3} ms · resize {:.3} ms · {:.0} pixels decoded · {:.0} % decoded in part, {:.0} % \
+             crop-ready",
             times.read,
             times.decode,
             times.resize,
             self.decoded_pixels_per_image,
-            100.0 * self.cut_share
+            100.0 * self.partly_decoded_share,
+            100.0 * self.crop_ready_share
         )?;
         if let Some(queues) = self.queues {
             writeln!(

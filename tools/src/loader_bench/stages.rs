@@ -1,7 +1,7 @@
 //! One stage alone, on threads that do nothing else.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -21,7 +21,10 @@ struct Counts {
     next: AtomicU64,
     read_bytes: AtomicU64,
     decoded_pixels: AtomicU64,
-    cut: AtomicU64,
+    crop_ready: AtomicU64,
+    partly: AtomicU64,
+    read_ns: AtomicU64,
+    failed: AtomicBool,
 }
 
 /// A photograph and the view of it that is measured.
@@ -56,6 +59,7 @@ pub(super) fn run(
                     && let Ok(mut failed) = failed.lock()
                 {
                     failed.get_or_insert(error);
+                    counts.failed.store(true, Ordering::Relaxed);
                 }
             });
         }
@@ -65,6 +69,7 @@ pub(super) fn run(
         return Err(error);
     }
     let ms = 1e3 * seconds * options.threads as f64 / images as f64;
+    let read_ms = counts.read_ns.into_inner() as f64 / 1e6 / images as f64;
     let read_bytes = counts.read_bytes.into_inner();
     Ok(BenchReport {
         loader: "sbam",
@@ -76,11 +81,16 @@ pub(super) fn run(
         mb_per_s: read_bytes as f64 / 1e6 / seconds,
         read_bytes,
         ms_per_image: StageTimes {
-            read: if stage == Stage::Read { ms } else { 0.0 },
-            decode: if stage == Stage::Decode { ms } else { 0.0 },
+            read: read_ms,
+            decode: if stage == Stage::Decode {
+                ms - read_ms
+            } else {
+                0.0
+            },
             resize: if stage == Stage::Resize { ms } else { 0.0 },
         },
-        cut_share: counts.cut.into_inner() as f64 / images as f64,
+        crop_ready_share: counts.crop_ready.into_inner() as f64 / images as f64,
+        partly_decoded_share: counts.partly.into_inner() as f64 / images as f64,
         decoded_pixels_per_image: counts.decoded_pixels.into_inner() as f64 / images as f64,
         queues: None,
         first_batch_s: None,
@@ -115,11 +125,15 @@ fn read_and_decode(
     let (mut jpeg, mut decoder) = (Vec::new(), Decoder::new());
     loop {
         let image = counts.next.fetch_add(1, Ordering::Relaxed);
-        if image >= images {
+        if image >= images || counts.failed.load(Ordering::Relaxed) {
             return Ok(());
         }
         let (sample_index, view) = view_of(options, dataset, image);
+        let started = Instant::now();
         dataset.read(sample_index, &mut jpeg)?;
+        counts
+            .read_ns
+            .fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
         counts
             .read_bytes
             .fetch_add(jpeg.len() as u64, Ordering::Relaxed);
@@ -133,8 +147,12 @@ fn read_and_decode(
         let pixels = u64::from(part.rgb.width) * u64::from(part.rgb.height);
         counts.decoded_pixels.fetch_add(pixels, Ordering::Relaxed);
         counts
-            .cut
+            .crop_ready
             .fetch_add(u64::from(sample.restart_mcus > 0), Ordering::Relaxed);
+        let whole = sample.width as u64 * sample.height as u64;
+        counts
+            .partly
+            .fetch_add(u64::from(pixels < whole), Ordering::Relaxed);
     }
 }
 
