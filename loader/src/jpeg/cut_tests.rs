@@ -173,7 +173,7 @@ proptest! {
                 .map_err(|problem| problem.to_string())
         };
         let mut used = Decoder::new();
-        let white = encode(&[255; 90 * 70 * 3], 90, 70, ColorType::Rgb, |_| {});
+        let white = encode(&vec![255; 90 * 70 * 3], 90, 70, ColorType::Rgb, |_| {});
         used.decode(&white).unwrap();
         prop_assert_eq!(decode(&mut used), decode(&mut Decoder::new()));
     }
