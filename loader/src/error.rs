@@ -309,6 +309,12 @@ pub enum SampleProblem {
         /// What is wrong.
         reason: String,
     },
+    /// Entropy-coded data that starts like no code of its table.
+    #[error("damaged JPEG scan, about at its byte {at}: an impossible Huffman code")]
+    Code {
+        /// Where, from the start of the JPEG; the damage itself may be before.
+        at: usize,
+    },
     /// The JPEG cannot be cut at restart markers, which the manifest says it has.
     #[error(
         "the manifest says {manifest} MCUs between restart markers, but the JPEG has {found}; make the manifest anew"
@@ -378,7 +384,7 @@ impl SampleProblem {
             Self::Header { .. } => "header",
             Self::Unsupported { .. } => "unsupported",
             Self::TooLarge { .. } => "too-large",
-            Self::Decode { .. } => "damaged",
+            Self::Decode { .. } | Self::Code { .. } => "damaged",
             Self::SizeDiffers { .. } | Self::BoxOutside { .. } => "size-differs",
             Self::Checksum { .. } => "checksum",
         }

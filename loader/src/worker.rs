@@ -170,11 +170,8 @@ impl Worker {
                 self.renderer.render(&part, view, pixels)?;
             }
             self.meters.render.add_since(start);
-            count(
-                &self.meters.decoded_pixels,
-                u64::from(part.rgb.width) * u64::from(part.rgb.height),
-            );
-            partly &= part.place != CropBox::whole(width, height);
+            count(&self.meters.decoded_pixels, part.decoded_pixels);
+            partly &= part.decoded_pixels < u64::from(width) * u64::from(height);
         }
         count(&self.meters.samples, 1);
         count(&self.meters.images, self.views.len() as u64);

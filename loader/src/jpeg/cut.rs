@@ -55,13 +55,7 @@ impl Cutter {
         let (header, size_at) = self.copy_header(jpeg)?;
         let out = &mut self.jpeg;
         check_inside(needed, header.size)?;
-        let tiles = Tiles::of(&header);
-        let (Some(tiles), true) = (tiles, header.restart_interval == restart_mcus) else {
-            return Err(SampleProblem::RestartDiffers {
-                found: tiles.map_or(0, |_| header.restart_interval),
-                manifest: restart_mcus,
-            });
-        };
+        let tiles = Tiles::expect(&header, restart_mcus)?;
         let scan_bytes = jpeg.len() - header.scan_at;
         // Before anything is allocated by what the header claims: a segment is a byte at least, and its marker two.
         if tiles.across() * tiles.down() > scan_bytes {
@@ -158,7 +152,7 @@ fn put_size(jpeg: &mut [u8], size_at: usize, part: &CropBox) {
     jpeg[size_at + 2..size_at + 4].copy_from_slice(&(part.width as u16).to_be_bytes());
 }
 
-fn check_inside(needed: &CropBox, size: JpegSize) -> Result<(), SampleProblem> {
+pub(super) fn check_inside(needed: &CropBox, size: JpegSize) -> Result<(), SampleProblem> {
     let JpegSize { width, height } = size;
     if needed.lies_inside(width, height) {
         return Ok(());
@@ -170,7 +164,7 @@ fn check_inside(needed: &CropBox, size: JpegSize) -> Result<(), SampleProblem> {
 ///
 /// An MCU has as many blocks side by side as the factor by which a component may have to be enlarged; with one block
 /// none has to be, and a pixel depends on its own MCU alone.
-fn margin(mcu: u32) -> u32 {
+pub(super) fn margin(mcu: u32) -> u32 {
     match mcu / 8 {
         1 => 0,
         factor => factor * MARGIN_SAMPLES,
@@ -181,12 +175,7 @@ impl Tiles {
     /// The tiles, as columns and rows of tiles, whose MCUs decide about the pixels of a box.
     fn around(&self, needed: &CropBox, size: JpegSize) -> (Range<usize>, Range<usize>) {
         let range = |start: u32, length: u32, limit: u32, mcu: u32, tile_mcus: u32| {
-            let factor = mcu / 8;
-            let margin = if factor == 1 {
-                0
-            } else {
-                factor * MARGIN_SAMPLES
-            };
+            let margin = margin(mcu);
             let tile = u64::from(mcu) * u64::from(tile_mcus);
             let first = u64::from(start.saturating_sub(margin)) / tile;
             let end = u64::from(start + length + margin).min(u64::from(limit));

@@ -2,6 +2,7 @@ use jpeg_encoder::{ColorType, SamplingFactor};
 use proptest::prelude::*;
 use sbam_augment::{CropBox, DrawKey, Draws, Purpose};
 
+use super::decoder::decode_by_zune;
 use super::*;
 use crate::error::SampleProblem;
 use crate::fixture::encode;
@@ -36,11 +37,16 @@ fn pixels(width: u16, height: u16, seed: u64, channels: u32) -> Vec<u8> {
         .collect()
 }
 
-/// A JPEG with a restart marker every `interval` MCUs; `sampling` beyond the list is greyscale.
+/// What stands for greyscale behind the list of samplings, and for four components, which are left to zune-jpeg.
+const GREY: usize = SAMPLINGS.len();
+const CMYK: usize = GREY + 1;
+
+/// A JPEG with a restart marker every `interval` MCUs.
 fn restartable(width: u16, height: u16, seed: u64, sampling: usize, interval: u16) -> Vec<u8> {
-    let (color, channels) = match SAMPLINGS.get(sampling) {
-        Some(_) => (ColorType::Rgb, 3),
-        None => (ColorType::Luma, 1),
+    let (color, channels) = match sampling {
+        GREY => (ColorType::Luma, 1),
+        CMYK => (ColorType::Cmyk, 4),
+        _ => (ColorType::Rgb, 3),
     };
     encode(
         &pixels(width, height, seed, channels),
@@ -66,22 +72,55 @@ fn columns(width: u16, sampling: usize) -> u16 {
     width.div_ceil(mcu)
 }
 
-/// Panics unless the box's pixels are those of the whole; gives back how many pixels were decoded for it.
-fn compare(jpeg: &[u8], needed: CropBox) -> usize {
-    let (mut whole, mut part) = (Decoder::new(), Decoder::new());
-    let whole = whole.decode(jpeg).unwrap();
-    let Part { rgb, place } = part.decode_part(jpeg, &needed, restart_mcus(jpeg)).unwrap();
-    assert!(place.lies_inside(whole.width, whole.height));
+/// How many pixels were decoded for a box.
+#[derive(Debug, PartialEq)]
+struct Decoded {
+    /// By [`Decoder`].
+    here: usize,
+    /// Of what [`Cutter`] leaves, by zune-jpeg.
+    of_cut: usize,
+}
+
+/// Panics unless the box's pixels are those of the whole, however it is decoded.
+fn compare(jpeg: &[u8], needed: CropBox) -> Decoded {
+    let restart_mcus = restart_mcus(jpeg);
+    let expected = decode_by_zune(jpeg).unwrap();
+    let size = jpeg_size(jpeg).unwrap();
+    let whole = CropBox::whole(size.width, size.height);
+    let check = |pixels: &[u8], place: CropBox| {
+        assert!(place.lies_inside(size.width, size.height));
+        for y in needed.y..needed.y + needed.height {
+            let row = |pixels: &[u8], place: CropBox| {
+                let first = (y - place.y) * place.width + needed.x - place.x;
+                pixels[first as usize * 3..][..needed.width as usize * 3].to_vec()
+            };
+            assert_eq!(
+                row(pixels, place),
+                row(&expected, whole),
+                "row {y} of {needed:?}"
+            );
+        }
+    };
+    let mut decoder = Decoder::new();
+    check(decoder.decode(jpeg).unwrap().pixels, whole);
+    let Part {
+        rgb,
+        place,
+        decoded_pixels,
+    } = decoder.decode_part(jpeg, &needed, restart_mcus).unwrap();
     assert_eq!((rgb.width, rgb.height), (place.width, place.height));
-    for y in needed.y..needed.y + needed.height {
-        let row = |rgb: Rgb<'_>, place: CropBox| {
-            let first = (y - place.y) * place.width + needed.x - place.x;
-            rgb.pixels[first as usize * 3..][..needed.width as usize * 3].to_vec()
-        };
-        let all = CropBox::whole(whole.width, whole.height);
-        assert_eq!(row(rgb, place), row(whole, all), "row {y} of {needed:?}");
+    check(rgb.pixels, place);
+    let mut cutter = Cutter::new();
+    let cut = match restart_mcus {
+        0 => cutter.cut_below(jpeg, &needed),
+        _ => cutter.cut(jpeg, &needed, restart_mcus),
+    };
+    let cut = cut.unwrap().unwrap_or(Cut { jpeg, part: whole });
+    check(&decode_by_zune(cut.jpeg).unwrap(), cut.part);
+    Decoded {
+        here: decoded_pixels as usize,
+        of_cut: (cut.part.width * cut.part.height) as usize,
     }
-    (place.width * place.height) as usize
 }
 
 fn box_in(width: u16, height: u16) -> impl Strategy<Value = CropBox> {
@@ -107,19 +146,19 @@ proptest! {
     #[test]
     fn pixels_inside_the_box_are_those_of_the_whole(
         (width, height, needed) in (1_u16..260, 1_u16..200).prop_flat_map(|(w, h)| (Just(w), Just(h), box_in(w, h))),
-        seed: u64, sampling in 0..=SAMPLINGS.len(), choice: prop::sample::Index, whole_rows: bool,
+        seed: u64, sampling in 0..=CMYK, choice: prop::sample::Index, whole_rows: bool,
     ) {
         let columns = columns(width, sampling);
         let divisors: Vec<u16> = (1..=columns).filter(|&k| columns.is_multiple_of(k)).collect();
         let interval = if whole_rows { columns * (1 + choice.index(3) as u16) } else { divisors[choice.index(divisors.len())] };
         let jpeg = restartable(width, height, seed, sampling, interval);
-        let cuttable = sampling < INTERLEAVED || sampling == SAMPLINGS.len();
+        let cuttable = !(INTERLEAVED..GREY).contains(&sampling);
         prop_assert_eq!(restart_mcus(&jpeg), if cuttable { interval.into() } else { 0 });
         compare(&jpeg, needed);
     }
 
     #[test]
-    fn other_intervals_and_other_jpegs_are_decoded_whole(
+    fn other_intervals_and_other_jpegs_are_not_cut_but_below(
         width in 20_u16..120, height in 20_u16..90, seed: u64, interval in 0_u16..12, progressive: bool,
     ) {
         let jpeg = encode(&pixels(width, height, seed, 3), width, height, ColorType::Rgb, |encoder| {
@@ -132,17 +171,18 @@ proptest! {
         let expected = if divides && !progressive { interval } else { 0 };
         prop_assert_eq!(restart_mcus(&jpeg), u32::from(expected));
         let decoded = compare(&jpeg, CropBox { x: 3, y: 4, width: 2, height: 2 });
+        let all = usize::from(width) * usize::from(height);
+        prop_assert_eq!(decoded.here, if progressive { all } else { 8 * 8 });
         if expected == 0 {
             // Down to the end of the box, unless it takes all scans to have any row.
-            let rows = if progressive { height } else { 8 };
-            prop_assert_eq!(decoded, usize::from(width) * usize::from(rows));
+            prop_assert_eq!(decoded.of_cut, if progressive { all } else { usize::from(width) * 8 });
         }
     }
 
     #[test]
     fn a_jpeg_without_restart_markers_gives_the_pixels_of_the_whole(
         (width, height, needed) in (1_u16..120, 1_u16..150).prop_flat_map(|(w, h)| (Just(w), Just(h), box_in(w, h))),
-        seed: u64, sampling in 0..=SAMPLINGS.len(),
+        seed: u64, sampling in 0..=CMYK,
     ) {
         compare(&restartable(width, height, seed, sampling, 0), needed);
     }
@@ -150,7 +190,7 @@ proptest! {
     /// Markers stay, so the part is cut; what is missing in it must not be filled with what was decoded before.
     #[test]
     fn damaged_segments_show_nothing_of_the_photograph_before(
-        sampling in 0..=SAMPLINGS.len(), whole_rows: bool, needed in box_in(90, 70), keep in 0_usize..4,
+        sampling in 0..=CMYK, whole_rows: bool, needed in box_in(90, 70), keep in 0_usize..4,
         damaged in prop::collection::vec(any::<bool>(), 64),
     ) {
         let columns = columns(90, sampling);
@@ -180,7 +220,7 @@ proptest! {
 
     #[test]
     fn no_damage_makes_it_panic(
-        sampling in 0..=SAMPLINGS.len(), needed in box_in(70, 50),
+        sampling in 0..=CMYK, needed in box_in(70, 50),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         length: prop::sample::Index, shorten: bool,
     ) {
@@ -205,22 +245,23 @@ fn a_box_takes_few_pixels_more_than_its_own() {
         width: 100,
         height: 90,
     };
-    // Columns 128 to 232 decide: 128 to 256 are decoded; rows 98 to 192: 96 to 192.
-    assert_eq!(compare(&jpeg, needed), 128 * 96);
+    let decoded = |here, of_cut| Decoded { here, of_cut };
+    // Columns 128 to 232 decide: segments from 128 to 256, MCUs from 128 to 240; rows 98 to 192: 96 to 192.
+    assert_eq!(compare(&jpeg, needed), decoded(112 * 96, 128 * 96));
     let one_to_the_left = CropBox {
         x: 129,
         width: 101,
         ..needed
     };
-    assert_eq!(compare(&jpeg, one_to_the_left), 192 * 96);
+    assert_eq!(compare(&jpeg, one_to_the_left), decoded(128 * 96, 192 * 96));
     let at_the_end = CropBox {
         x: 490,
         y: 370,
         width: 10,
         height: 5,
     };
-    // The last 52 pixels of the row and the last 7 rows.
-    assert_eq!(compare(&jpeg, at_the_end), 52 * 7);
+    // The last 52 pixels of the row and the last 7 rows; the last two MCUs, of which much is outside.
+    assert_eq!(compare(&jpeg, at_the_end), decoded(32 * 16, 52 * 7));
 }
 
 #[test]
@@ -233,7 +274,9 @@ fn a_row_of_47_mcus_is_cut_by_rows_alone() {
         width: 30,
         height: 30,
     };
-    assert_eq!(compare(&jpeg, needed), 375 * 40);
+    let decoded = compare(&jpeg, needed);
+    assert_eq!(decoded.of_cut, 375 * 40);
+    assert_eq!(decoded.here, 40 * 40);
 }
 
 fn problem(jpeg: &[u8], interval: u32) -> SampleProblem {
@@ -382,6 +425,14 @@ fn an_enormous_header_is_refused() {
     assert_eq!(restart_mcus(&jpeg), 0);
     // Within the limit of pixels, but far more segments than bytes.
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
-    assert!(matches!(problem(&jpeg, 1), SampleProblem::CutShort { .. }));
+    assert!(matches!(problem(&jpeg, 1), SampleProblem::Truncated { .. }));
+    let one = CropBox {
+        x: 0,
+        y: 0,
+        width: 1,
+        height: 1,
+    };
+    let cut = Cutter::new().cut(&jpeg, &one, 1).map(|_| ());
+    assert!(matches!(cut, Err(SampleProblem::CutShort { .. })));
     assert_eq!(restart_mcus(&jpeg), 0);
 }

@@ -7,9 +7,11 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
-use super::cut::{Cut, Cutter};
-use super::header::{JpegSize, jpeg_size};
-use super::markers::{EOI, Markers, SOS};
+use super::baseline::{Baseline, Frame, Parsed};
+use super::cut::{Cut, Cutter, check_inside};
+use super::header::{Header, JpegSize};
+use super::markers::{EOI, MARKER};
+use super::segments::Tiles;
 use crate::error::SampleProblem;
 
 /// The most a decoder keeps allocated between photographs, in bytes: 16 megapixels. Larger ones are rare.
@@ -33,9 +35,14 @@ pub struct Part<'a> {
     pub rgb: Rgb<'a>,
     /// Where they are in the photograph; of the size of `rgb`.
     pub place: CropBox,
+    /// How many pixels were decoded for it, with those around it that had to be.
+    pub decoded_pixels: u64,
 }
 
 /// Decodes JPEGs to 8-bit RGB into a buffer that it keeps.
+///
+/// Baseline JPEGs of one or three components are decoded here, straight from their bytes; progressive ones, ones of four
+/// components and rare kinds by zune-jpeg. Where both can, the pixels are the same, bit for bit.
 ///
 /// Greyscale, CMYK and YCCK become RGB (four-component files are taken as inverted, as Adobe writes them and Pillow
 /// reads them). Data after the end of an image is ignored. A file that ends too early, or that holds impossible codes,
@@ -43,6 +50,7 @@ pub struct Part<'a> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     rgb: Vec<u8>,
+    baseline: Baseline,
     cutter: Cutter,
 }
 
@@ -54,9 +62,16 @@ impl Decoder {
 
     /// Decodes the whole JPEG.
     pub fn decode(&mut self, jpeg: &[u8]) -> Result<Rgb<'_>, SampleProblem> {
-        let size = jpeg_size(jpeg)?;
-        check_has_end(jpeg)?;
-        decode_all(jpeg, size, &mut self.rgb, Stale::Cleared)
+        let Parsed { header, frame } = self.baseline.parse(jpeg)?;
+        let whole = CropBox::whole(header.size.width, header.size.height);
+        check_has_end(jpeg, header.scan_at)?;
+        match frame {
+            Some(frame) => {
+                let part = self.decode_frame(jpeg, &header, &frame, whole)?;
+                Ok(part.rgb)
+            }
+            None => decode_all(jpeg, header.size, &mut self.rgb, Stale::Cleared),
+        }
     }
 
     /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers the segments that it
@@ -74,26 +89,79 @@ impl Decoder {
         needed: &CropBox,
         restart_mcus: u32,
     ) -> Result<Part<'_>, SampleProblem> {
+        let Parsed { header, frame } = self.baseline.parse(jpeg)?;
+        header.size.check()?;
+        check_inside(needed, header.size)?;
+        if restart_mcus > 0 {
+            Tiles::expect(&header, restart_mcus)?;
+        } else {
+            check_has_end(jpeg, header.scan_at)?;
+        }
+        if let Some(frame) = frame {
+            return self.decode_frame(jpeg, &header, &frame, *needed);
+        }
         let (cut, stale) = if restart_mcus > 0 {
             // Its markers are looked at, so every row is decoded or there is an error.
             let cut = self.cutter.cut(jpeg, needed, restart_mcus)?;
             (cut, Stale::Overwritten)
         } else {
-            check_has_end(jpeg)?;
             (self.cutter.cut_below(jpeg, needed)?, Stale::Cleared)
         };
-        let Some(Cut { jpeg, part: place }) = cut else {
-            let rgb = self.decode(jpeg)?;
-            let place = CropBox::whole(rgb.width, rgb.height);
-            return Ok(Part { rgb, place });
+        let (jpeg, place, stale) = if let Some(Cut { jpeg, part }) = cut {
+            (jpeg, part, stale)
+        } else {
+            let whole = CropBox::whole(header.size.width, header.size.height);
+            check_has_end(jpeg, header.scan_at)?;
+            (jpeg, whole, Stale::Cleared)
         };
         let size = JpegSize {
             width: place.width,
             height: place.height,
         };
         let rgb = decode_all(jpeg, size, &mut self.rgb, stale)?;
-        Ok(Part { rgb, place })
+        Ok(Part {
+            rgb,
+            place,
+            decoded_pixels: u64::from(place.width) * u64::from(place.height),
+        })
     }
+
+    /// Decodes a box of a JPEG of the kind that is decoded here.
+    fn decode_frame(
+        &mut self,
+        jpeg: &[u8],
+        header: &Header,
+        frame: &Frame,
+        place: CropBox,
+    ) -> Result<Part<'_>, SampleProblem> {
+        header.size.check()?;
+        frame.check_has_room(jpeg, header.scan_at)?;
+        let CropBox { width, height, .. } = place;
+        resize(&mut self.rgb, width as usize * height as usize * 3);
+        let decoded_pixels = self
+            .baseline
+            .decode(jpeg, header, frame, place, &mut self.rgb)?;
+        let rgb = Rgb {
+            width,
+            height,
+            pixels: &self.rgb,
+        };
+        Ok(Part {
+            rgb,
+            place,
+            decoded_pixels,
+        })
+    }
+}
+
+/// Makes the buffer exactly so long. What it has in it is anything.
+fn resize(rgb: &mut Vec<u8>, bytes: usize) {
+    let keep = KEEP_BYTES.max(bytes);
+    if rgb.capacity() > keep {
+        rgb.truncate(bytes);
+        rgb.shrink_to(keep);
+    }
+    rgb.resize(bytes, 0);
 }
 
 /// What becomes of the pixels of the photograph before.
@@ -119,11 +187,7 @@ fn decode_all<'a>(
     if stale == Stale::Cleared {
         rgb.clear();
     }
-    if rgb.capacity() > KEEP_BYTES.max(rgb_bytes) {
-        rgb.truncate(rgb_bytes);
-        rgb.shrink_to(KEEP_BYTES.max(rgb_bytes));
-    }
-    rgb.resize(rgb_bytes, 0);
+    resize(rgb, rgb_bytes);
     match decode_into(jpeg, rgb, true) {
         // Common in the wild and harmless; libjpeg only warns. Strict mode has no finer setting.
         Err(DecodeErrors::FormatStatic(reason)) if reason.contains("Extra bytes between") => {
@@ -163,22 +227,27 @@ fn decode_into(jpeg: &[u8], rgb: &mut [u8], strict: bool) -> Result<(), DecodeEr
 
 /// Checks that an end-of-image marker follows the start of the scan.
 ///
-/// The decoder alone does not notice a file that is cut off in its last rows.
-fn check_has_end(bytes: &[u8]) -> Result<(), SampleProblem> {
-    let mut markers = Markers::start(bytes)?;
-    loop {
-        let (_, marker, _) = markers.next_segment()?;
-        if marker == SOS {
-            break;
-        }
-    }
+/// zune-jpeg alone does not notice a file that is cut off in its last rows.
+fn check_has_end(jpeg: &[u8], scan_at: usize) -> Result<(), SampleProblem> {
     // From the back: it is nearly always the last two bytes. Stuffing keeps it out of entropy-coded data.
-    let scan = &bytes[markers.at..];
-    if scan.windows(2).rev().any(|pair| pair == [0xff, EOI]) {
+    if jpeg[scan_at..]
+        .windows(2)
+        .rev()
+        .any(|pair| pair == [MARKER, EOI])
+    {
         return Ok(());
     }
     Err(SampleProblem::Truncated {
-        length: bytes.len(),
+        length: jpeg.len(),
         part: "scan",
     })
+}
+
+/// Decodes a JPEG by zune-jpeg, whatever it is.
+#[cfg(test)]
+pub(super) fn decode_by_zune(jpeg: &[u8]) -> Result<Vec<u8>, SampleProblem> {
+    let size = super::header::jpeg_size(jpeg)?;
+    let mut rgb = Vec::new();
+    decode_all(jpeg, size, &mut rgb, Stale::Cleared)?;
+    Ok(rgb)
 }

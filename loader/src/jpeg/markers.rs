@@ -2,6 +2,8 @@
 
 use crate::error::SampleProblem;
 
+/// The first byte of a marker, and of stuffing in entropy-coded data.
+pub(super) const MARKER: u8 = 0xff;
 pub(super) const SOI: u8 = 0xd8;
 pub(super) const EOI: u8 = 0xd9;
 pub(super) const SOS: u8 = 0xda;

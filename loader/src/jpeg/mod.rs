@@ -5,9 +5,11 @@
 //! | `markers.rs` | walking the marker segments |
 //! | `header.rs` | [`Header`](header::Header): size, components, grid of MCUs; [`jpeg_size`] |
 //! | `segments.rs` | finding the restart segments of a scan; [`restart_mcus`] |
+//! | `baseline/` | what most JPEGs are, decoded where a box needs it |
 //! | `cut.rs` | [`Cutter`]: a smaller JPEG of some of the segments |
 //! | `decoder.rs` | [`Decoder`]: all of a JPEG, or what a box needs of it |
 
+mod baseline;
 mod cut;
 mod decoder;
 mod header;

@@ -56,6 +56,18 @@ impl Tiles {
         })
     }
 
+    /// The tiles of a JPEG that can be cut at markers so many MCUs apart, as a manifest says.
+    pub(super) fn expect(header: &Header, restart_mcus: u32) -> Result<Self, SampleProblem> {
+        let tiles = Self::of(header);
+        match tiles {
+            Some(tiles) if header.restart_interval == restart_mcus => Ok(tiles),
+            _ => Err(SampleProblem::RestartDiffers {
+                found: tiles.map_or(0, |_| header.restart_interval),
+                manifest: restart_mcus,
+            }),
+        }
+    }
+
     /// Tiles side by side.
     pub(super) fn across(&self) -> usize {
         (self.grid.columns / self.columns) as usize

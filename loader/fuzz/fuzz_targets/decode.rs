@@ -1,0 +1,68 @@
+//! Whatever the bytes are, decoding survives, and a box shows what the whole shows there.
+//!
+//! ```sh
+//! cargo install cargo-fuzz
+//! python3 tools/fuzz/seeds.py loader/fuzz/corpus/decode
+//! cd loader
+//! cargo +nightly fuzz run -s none decode -- -max_total_time=60
+//! ```
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sbam_augment::CropBox;
+use sbam_loader::{Decoder, jpeg_size, restart_mcus};
+
+/// Larger photographs would take the fuzzer's time.
+const MOST_PIXELS: u32 = 1 << 20;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(size) = jpeg_size(bytes) else {
+        assert!(Decoder::new().decode(bytes).is_err());
+        return;
+    };
+    if size.width.saturating_mul(size.height) > MOST_PIXELS {
+        return;
+    }
+    // A box that the end of the file draws, where changes do not turn it into another file.
+    let draw = |at: usize, below: u32| {
+        let end = bytes.len().saturating_sub(4 * at);
+        let four = bytes.get(end.wrapping_sub(4)..end).unwrap_or(&[1, 2, 3, 4]);
+        u32::from_le_bytes([four[0], four[1], four[2], four[3]]) % below
+    };
+    let (x, y) = (draw(0, size.width), draw(1, size.height));
+    let needed = CropBox {
+        x,
+        y,
+        width: 1 + draw(2, size.width - x),
+        height: 1 + draw(3, size.height - y),
+    };
+    let (mut decoder, mut other) = (Decoder::new(), Decoder::new());
+    let part = decoder.decode_part(bytes, &needed, restart_mcus(bytes));
+    let whole = other.decode(bytes);
+    let Ok(whole) = whole else {
+        // Damage outside the box goes unnoticed.
+        return;
+    };
+    assert_eq!((whole.width, whole.height), (size.width, size.height));
+    // Below the box, rows of damaged files that zune-jpeg decodes may decide about their end.
+    let Ok(part) = part else {
+        return;
+    };
+    for y in 0..needed.height {
+        let row = |pixels: &'_ [u8], x: u32, y: u32, width: u32| {
+            let at = (y * width + x) as usize * 3;
+            pixels[at..at + needed.width as usize * 3].to_vec()
+        };
+        let (place, rgb) = (part.place, part.rgb);
+        assert_eq!(
+            row(
+                rgb.pixels,
+                needed.x - place.x,
+                needed.y + y - place.y,
+                rgb.width
+            ),
+            row(whole.pixels, needed.x, needed.y + y, whole.width),
+            "row {y} of {needed:?}"
+        );
+    }
+});
