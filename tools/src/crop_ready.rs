@@ -70,8 +70,8 @@ impl Display for KeptAsIs {
 /// Rewrites JPEGs *crop-ready*: as baseline files with restart markers that divide every row of MCUs evenly.
 ///
 /// What lies between two restart markers starts at a byte and depends on nothing before it, so a reader can cut a
-/// smaller JPEG out of such a file by copying bytes. The markers are as few pixels apart as the row's number of MCUs
-/// allows, within 32 to 128, or else a whole row apart. The file stays a standard JPEG.
+/// smaller JPEG out of such a file by copying bytes. The markers are as near to 64 pixels apart as the row's number of
+/// MCUs allows, within 32 to 128 pixels, or else a whole row apart. The file stays a standard JPEG.
 ///
 /// Quantised coefficients, quantisation tables, components and size stay the same, and so every decoder gives the same
 /// pixels. Both are checked for every file by reading and decoding the result again. Progressive files become baseline;

@@ -181,7 +181,9 @@ fn metadata(jpeg: &[u8]) -> Vec<(u8, Vec<u8>)> {
 fn rule(width: u32, mcu_width: u32) -> u32 {
     let row = width.div_ceil(mcu_width);
     let fits = |k: &u32| row.is_multiple_of(*k) && *k * mcu_width >= 32 && *k * mcu_width <= 128;
-    (1..=row).filter(fits).min().unwrap_or(row)
+    let mut best = (1..=row).filter(fits).collect::<Vec<_>>();
+    best.sort_by_key(|k| (i64::from(k * mcu_width) - 64).abs());
+    best.first().copied().unwrap_or(row)
 }
 
 /// `jpeg` with segments put right after its start.

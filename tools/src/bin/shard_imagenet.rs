@@ -53,7 +53,7 @@ struct Arguments {
 
     /// Rewrite JPEGs without loss, so that a part can be decoded alone [default]
     ///
-    /// Progressive files become baseline, restart markers are put 32 to 128 pixels apart, Huffman tables are optimised.
+    /// Progressive files become baseline, restart markers are put about 64 pixels apart, Huffman tables are optimised.
     /// Every decoder gives the same pixels; this is checked for each image. Metadata stays, without sRGB profiles and
     /// what lies behind the end of the image. Images that cannot be rewritten are kept as they are and reported.
     #[arg(long, conflicts_with = "keep_bytes")]
