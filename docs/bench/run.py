@@ -3,10 +3,11 @@
 
     apt-get install cmake nasm libturbojpeg0-dev libopencv-dev pkg-config
     python3 docs/bench/make_corpus.py --out photographs --images 2000
+    python3 docs/bench/make_many.py --out many
     cargo build --release -p sbam-tools
     cargo build --release --manifest-path docs/bench/turbojpeg/Cargo.toml --target-dir target
     python3 docs/bench/run.py --photographs photographs --bin target/release --work work \
-        --python PYTHON --dali-python PYTHON --ffcv-python PYTHON
+        --many many --python PYTHON --dali-python PYTHON --ffcv-python PYTHON
 
 Ours and a peer run in turn, `--rounds` times, pinned to the same processors; what is quoted is the median of the
 ratios of the pairs. The peers' environments: torch torchvision webdataset pillow numpy; nvidia-dali-cuda130 numpy;
@@ -114,6 +115,15 @@ def memory(args, ready):
     return rows
 
 
+def first_batch(args):
+    """The time from the start to the first batch; the run before makes the manifest."""
+    command = [args.bin / "loader_bench", "--shards", args.many, "--threads", 2, "--images", 256, "--json"]
+    json_line(command, "0,1")
+    seconds = [json_line(command, "0,1")["first_batch_s"] for _ in range(args.rounds)]
+    return [f"From the start, opening the manifest among it, to the first batch of 128 from 1.28 million samples in 128 "
+            f"shards: {statistics.median(seconds):.2f} s ({min(seconds):.2f}–{max(seconds):.2f})."]
+
+
 def views(args, ready):
     rows = ["| views | ordinary | crop-ready |", "|---|---|---|"]
     plain = ready.parent / "ordinary"
@@ -148,6 +158,7 @@ def main():
     options.add_argument("--python", default="python3")
     options.add_argument("--dali-python")
     options.add_argument("--ffcv-python")
+    options.add_argument("--many", type=pathlib.Path, help="what make_many.py wrote")
     options.add_argument("--criterion", type=pathlib.Path, help="what `cargo bench` printed, for a table of the pieces")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--out", type=pathlib.Path, default=HERE.parent / "benchmarks.md")
@@ -193,6 +204,8 @@ def main():
         "",
         *memory(args, ready),
     ]
+    if args.many:
+        text += ["", "## First batch", "", *first_batch(args)]
     if args.criterion:
         text += ["", "## Pieces", "", "`cargo bench -p sbam-loader -p sbam-augment`, middle estimates.", "",
                  *criterion(args.criterion)]

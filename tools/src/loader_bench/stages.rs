@@ -144,7 +144,7 @@ fn read_and_decode(
         let part = decoder
             .decode_part(&jpeg, &view.crop, sample.restart_mcus as u32)
             .map_err(|problem| dataset.bad_sample(sample_index, problem))?;
-        let pixels = u64::from(part.rgb.width) * u64::from(part.rgb.height);
+        let pixels = part.decoded_pixels;
         counts.decoded_pixels.fetch_add(pixels, Ordering::Relaxed);
         counts
             .crop_ready
