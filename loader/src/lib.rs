@@ -23,10 +23,10 @@
 //! Data flows one way:
 //!
 //! ```text
-//! manifest ─▶ order ─▶ dispatcher ─▶ fetchers ─▶ workers: draw views ▸ cut ▸ decode ▸ resize ─▶ loader ─▶ batch, state,
-//!                        ▲    ▲       pread into        │      into the slot of a batch buffer     │       receipt
-//!                        │    └─ byte budget ◀──────────┘                                          │
-//!                        └──────────────────────────── buffers ◀───────────────────────────────────┘
+//! manifest ─▶ order ─▶ dispatcher ─▶ fetchers ─▶ workers: draw views ▸ decode boxes ▸ resize ─▶ loader ─▶ batch, state,
+//!                        ▲    ▲       pread into        │     into the slot of a batch buffer     │        receipt
+//!                        │    └─ byte budget ◀──────────┘                                         │
+//!                        └──────────────────────────── buffers ◀──────────────────────────────────┘
 //! ```
 //!
 //! Shards are read with `pread`, so the crate needs a Unix.
