@@ -53,11 +53,11 @@ def bench(args, shards, threads, output, *more):
     return [args.bin / "loader_bench", "--shards", shards, "--threads", threads, "--output", output, "--json", *more]
 
 
-def pairs(args, ours, theirs, cpus):
-    """Medians of ours, of theirs, and of the ratios of the pairs, with their range."""
+def pairs(args, ours, theirs):
+    """Medians of ours, of theirs, and of the ratios of the pairs, with their range. Both are a command and processors."""
     found = []
     for _ in range(args.rounds):
-        found.append((json_line(ours, cpus)["images_per_s"], json_line(theirs, cpus)["images_per_s"]))
+        found.append((json_line(*ours)["images_per_s"], json_line(*theirs)["images_per_s"]))
     ratios = [a / b for a, b in found]
     middle = [statistics.median(column) for column in (*zip(*found), ratios)]
     return (*middle, min(ratios), max(ratios))
@@ -90,11 +90,11 @@ def against_peers(args, plain, ready):
 
 
 def threads_and_stages(args, plain, ready):
-    rows = ["| shards | output | 1 thread | 2 threads | ratio |", "|---|---|---|---|---|"]
+    rows = ["| shards | output | 1 thread, 1 core | 2 threads, 2 cores | ratio |", "|---|---|---|---|---|"]
     for shards in (plain, ready):
         for output in ("u8", "f32"):
-            two, one, ratio, low, high = pairs(args, bench(args, shards, 2, output, "--images", 6000),
-                                               bench(args, shards, 1, output, "--images", 6000), "0,1")
+            two, one, ratio, low, high = pairs(args, (bench(args, shards, 2, output, "--images", 8000), "0,1"),
+                                               (bench(args, shards, 1, output, "--images", 8000), "0"))
             rows.append(f"| {shards.name} | {output} | {one:,.0f} | {two:,.0f} | {ratio:.2f} ({low:.2f}–{high:.2f}) |")
     rows += ["", "| shards | read | decode | resize | pixels decoded |", "|---|---|---|---|---|"]
     for shards in (plain, ready):

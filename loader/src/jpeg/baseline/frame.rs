@@ -156,9 +156,7 @@ impl Frame {
             down: down.into(),
         })
     }
-}
 
-impl Frame {
     /// Checks, before anything is allocated by what the header claims, that so many bytes may hold a scan of it.
     pub(in super::super) fn check_has_room(
         &self,

@@ -176,9 +176,7 @@ impl<'a> Scan<'a> {
                 for part in blocks {
                     reader.decode_block::<false>(part, &mut block)?;
                 }
-                if reader.bits.overrun() {
-                    reader.check_end()?;
-                }
+                reader.check_end()?;
             }
             for mcu in 0..self.columns.len() {
                 reader.before_mcu()?;
