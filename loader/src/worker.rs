@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(around(&near), view(0, 0, 90, 80).crop);
         assert!(decoded_together(&near, 4));
         assert!(!decoded_together(&far, 4));
-        // Without restart markers everything is decoded anyway.
+        // Without restart markers everything above a box is read for it.
         assert!(decoded_together(&far, 0));
     }
 }

@@ -87,7 +87,7 @@ impl Display for KeptAsIs {
 /// # jpeg_encoder::Encoder::new(&mut jpeg, 90).encode(&[128; 500 * 3], 500, 1, jpeg_encoder::ColorType::Rgb).unwrap();
 /// let mut decoder = sbam_loader::Decoder::new();
 /// let mut rewriter = sbam_tools::CropReady::new();
-/// match rewriter.rewrite(&jpeg, &decoder.decode(&jpeg)?) {
+/// match rewriter.rewrite(&jpeg, Some(&decoder.decode(&jpeg)?)) {
 ///     Ok(rewritten) => println!("{} bytes, cut every {} MCUs", rewritten.bytes.len(), rewritten.restart_mcus),
 ///     Err(reason) => println!("an image {reason}"),
 /// }
@@ -105,11 +105,16 @@ impl CropReady {
         Self::default()
     }
 
-    /// Rewrites a JPEG that was decoded to `decoded`. It may be any bytes, damaged ones too.
+    /// Rewrites a JPEG that was decoded to `decoded`, or of a kind that the loader does not decode but libjpeg reads. It may
+    /// be any bytes, damaged ones too.
     ///
     /// # Errors
     /// The reason why it is better kept as it is.
-    pub fn rewrite(&mut self, jpeg: &[u8], decoded: &Rgb<'_>) -> Result<CropReadyJpeg, KeptAsIs> {
+    pub fn rewrite(
+        &mut self,
+        jpeg: &[u8],
+        decoded: Option<&Rgb<'_>>,
+    ) -> Result<CropReadyJpeg, KeptAsIs> {
         let size = jpeg_size(jpeg).map_err(|_| KeptAsIs::UnusualCoding)?;
         if u64::from(size.width) * u64::from(size.height) > MAX_PIXELS {
             return Err(KeptAsIs::TooLarge);
@@ -127,7 +132,10 @@ impl CropReady {
             return Err(KeptAsIs::Differs);
         }
         let again = self.decoder.decode(&bytes);
-        if !again.is_ok_and(|rgb| rgb.width == decoded.width && rgb.pixels == decoded.pixels) {
+        let same = |rgb: Rgb<'_>| {
+            decoded.is_none_or(|decoded| rgb.width == decoded.width && rgb.pixels == decoded.pixels)
+        };
+        if !again.is_ok_and(same) {
             return Err(KeptAsIs::Ambiguous);
         }
         Ok(CropReadyJpeg {

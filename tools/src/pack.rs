@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use sbam_loader::{Decoder, Manifest, restart_mcus};
+use sbam_loader::{Decoder, JpegSize, Manifest, SampleProblem, jpeg_size, restart_mcus};
 
 use crate::crop_ready::CropReady;
 use crate::folder_lock::{FolderLock, WhenBusy};
@@ -291,28 +291,33 @@ impl Worker {
         // Not a matter of --odd-files: with a disk that fails, skipping would quietly lose most of a data set.
         let source = std::fs::read(&path).with_context(|| cannot_read(&path))?;
         // Decoded whole, so that training never meets an image that it cannot decode.
-        let decoded = match self.decoder.decode(&source) {
-            Ok(decoded) => decoded,
-            Err(problem) => {
-                return Ok(Checked::Odd {
-                    reason: problem.to_string(),
-                });
-            }
+        let decoded = self.decoder.decode(&source);
+        let problem = decoded.as_ref().err().map(ToString::to_string);
+        let readable = match (&decoded, rewrite) {
+            // What the loader does not decode may be what it decodes once it is rewritten.
+            (Err(SampleProblem::Unsupported { .. }), Rewrite::CropReady) => Some(None),
+            (decoded, _) => decoded.as_ref().ok().map(Some),
         };
-        let (width, height) = (decoded.width, decoded.height);
+        let Some(decoded) = readable else {
+            return Ok(Checked::Odd {
+                reason: problem.unwrap_or_default(),
+            });
+        };
         let (jpeg, outcome) = match rewrite {
             Rewrite::KeepBytes => (source, None),
-            Rewrite::CropReady => match self.rewriter.rewrite(&source, &decoded) {
-                Ok(rewritten) => {
+            Rewrite::CropReady => match (self.rewriter.rewrite(&source, decoded), problem) {
+                (Ok(rewritten), _) => {
                     let outcome = Outcome::Rewritten {
                         source_bytes: source.len() as u64,
                         bytes: rewritten.bytes.len() as u64,
                     };
                     (rewritten.bytes, Some(outcome))
                 }
-                Err(reason) => (source, Some(Outcome::Kept(reason))),
+                (Err(_), Some(reason)) => return Ok(Checked::Odd { reason }),
+                (Err(reason), None) => (source, Some(Outcome::Kept(reason))),
             },
         };
+        let JpegSize { width, height } = jpeg_size(&jpeg)?;
         Ok(Checked::Image {
             crc32c: crc32c::crc32c(&jpeg),
             // Images that are kept may have restart markers of their own.

@@ -145,7 +145,7 @@ fn rewrite_with(rewriter: &mut CropReady, jpeg: &[u8]) -> Result<CropReadyJpeg, 
     };
     let mut decoder = Decoder::new();
     let decoded = decoder.decode(jpeg);
-    rewriter.rewrite(jpeg, decoded.as_ref().unwrap_or(&nothing))
+    rewriter.rewrite(jpeg, Some(decoded.as_ref().unwrap_or(&nothing)))
 }
 
 fn pixels(jpeg: &[u8]) -> Option<Vec<u8>> {
@@ -492,4 +492,31 @@ fn markers_where_decoders_disagree_about_them_are_kept() {
     late.splice(scan..scan, [0xff, 0xfe, 0, 4, b'h', b'i']);
     assert_eq!(rewrite(&late), Err(KeptAsIs::LateMetadata));
     assert!(rewrite(&progressive).is_ok());
+}
+
+/// Sequential with a scan for each component and chroma of half the height: the loader refuses it, libjpeg reads it, and
+/// what it becomes is decoded like the file that the encoder writes in one scan.
+#[test]
+fn a_file_that_only_libjpeg_decodes_is_made_readable() {
+    let made = Made {
+        width: 60,
+        height: 50,
+        colours: ColorType::Rgb,
+        sampling: SamplingFactor::F_2_2,
+        quality: 90,
+        progressive: false,
+        restart: 0,
+        optimised: true,
+        seed: 5,
+    };
+    let jpeg = made.jpeg();
+    assert_eq!(pixels(&jpeg), None);
+    let rewritten = CropReady::new().rewrite(&jpeg, None).unwrap();
+    let in_one_scan = Made {
+        optimised: false,
+        ..made
+    }
+    .jpeg();
+    assert_eq!(pixels(&rewritten.bytes), pixels(&in_one_scan));
+    assert!(pixels(&rewritten.bytes).is_some());
 }

@@ -102,15 +102,15 @@ fn wrong_use_and_bad_data_say_what_and_where() {
         ("--shards shards --threads 0", 2, "--threads"),
         ("--shards shards --images 0", 2, "--images"),
         ("--shards shards --output u16", 2, "u8"),
-        ("--shards shards --scale 0,1", 1, "--scale"),
+        ("--shards shards --scale 0,1", 2, "--scale"),
         (
             "--shards shards --batch-size 6 --views 4",
-            1,
+            2,
             "multiple of 4",
         ),
         (
             "--shards shards --stage decode --views 2",
-            1,
+            2,
             "leave out --stage",
         ),
         ("--shards nowhere", 1, "nowhere"),

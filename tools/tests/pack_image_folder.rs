@@ -29,7 +29,10 @@ fn jpeg(number: usize) -> Vec<u8> {
 fn crop_ready(jpeg: &[u8]) -> Vec<u8> {
     let mut decoder = Decoder::new();
     let decoded = decoder.decode(jpeg).unwrap();
-    CropReady::new().rewrite(jpeg, &decoded).unwrap().bytes
+    CropReady::new()
+        .rewrite(jpeg, Some(&decoded))
+        .unwrap()
+        .bytes
 }
 
 fn put(root: &Path, name: &str, bytes: &[u8]) {

@@ -7,18 +7,15 @@ use super::*;
 use crate::error::SampleProblem;
 use crate::fixture::encode;
 
-const SAMPLINGS: [SamplingFactor; 8] = [
+const SAMPLINGS: [SamplingFactor; 5] = [
     SamplingFactor::F_1_1,
     SamplingFactor::F_2_1,
     SamplingFactor::F_1_2,
     SamplingFactor::F_2_2,
     SamplingFactor::F_4_1,
-    SamplingFactor::F_1_4,
-    SamplingFactor::F_4_2,
-    SamplingFactor::F_2_4,
 ];
 
-/// The first four have all components in one scan; the encoder writes the others in three, which cannot be cut.
+/// The first four have all components in one scan; the encoder writes the last in three, which cannot be cut.
 const INTERLEAVED: usize = 4;
 
 /// Noise over slopes, so that neighbouring pixels and rows all differ.
@@ -65,8 +62,8 @@ fn restartable(width: u16, height: u16, seed: u64, sampling: usize, interval: u1
 /// MCUs in a row.
 fn columns(width: u16, sampling: usize) -> u16 {
     let mcu = match sampling {
-        1 | 3 | 7 => 16,
-        4 | 6 => 32,
+        1 | 3 => 16,
+        4 => 32,
         _ => 8,
     };
     width.div_ceil(mcu)

@@ -11,7 +11,7 @@ use super::baseline::{Baseline, Frame, Parsed};
 use super::cut::{Cut, Cutter, check_inside};
 use super::header::{Header, JpegSize};
 use super::markers::{EOI, MARKER};
-use super::segments::Tiles;
+use super::segments::{self, Tiles};
 use crate::error::SampleProblem;
 
 /// The most a decoder keeps allocated between photographs, in bytes: 16 megapixels. Larger ones are rare.
@@ -46,7 +46,11 @@ pub struct Part<'a> {
 ///
 /// Greyscale, CMYK and YCCK become RGB (four-component files are taken as inverted, as Adobe writes them and Pillow
 /// reads them). Data after the end of an image is ignored. A file that ends too early, or that holds impossible codes,
-/// is an error and never grey pixels; damage that still reads as valid codes only its CRC can tell.
+/// is an error and never grey pixels; damage that still reads as valid codes only its CRC can tell. Of what zune-jpeg
+/// decodes, files that were given an end marker too early may pass, as they do with libjpeg.
+///
+/// At the right and lower edge chroma is enlarged with what the encoder put beside the photograph to fill blocks, as in
+/// zune-jpeg; libjpeg repeats the last sample. A frame whose three components are called R, G and B is taken as RGB.
 #[derive(Debug, Default)]
 pub struct Decoder {
     rgb: Vec<u8>,
@@ -63,15 +67,16 @@ impl Decoder {
     /// Decodes the whole JPEG.
     pub fn decode(&mut self, jpeg: &[u8]) -> Result<Rgb<'_>, SampleProblem> {
         let Parsed { header, frame } = self.baseline.parse(jpeg)?;
-        let whole = CropBox::whole(header.size.width, header.size.height);
+        header.size.check()?;
+        header.check_has_room(jpeg)?;
         check_has_end(jpeg, header.scan_at)?;
-        match frame {
-            Some(frame) => {
-                let part = self.decode_frame(jpeg, &header, &frame, whole)?;
-                Ok(part.rgb)
-            }
-            None => decode_all(jpeg, header.size, &mut self.rgb, Stale::Cleared),
+        let whole = CropBox::whole(header.size.width, header.size.height);
+        if let Some(frame) = frame {
+            let part = self.decode_frame(jpeg, &header, &frame, whole)?;
+            return Ok(part.rgb);
         }
+        check_markers(jpeg, &header)?;
+        decode_all(jpeg, header.size, &mut self.rgb, Stale::Cleared)
     }
 
     /// Decodes what `needed`, a box inside the photograph, takes: of a JPEG with restart markers the segments that it
@@ -91,6 +96,7 @@ impl Decoder {
     ) -> Result<Part<'_>, SampleProblem> {
         let Parsed { header, frame } = self.baseline.parse(jpeg)?;
         header.size.check()?;
+        header.check_has_room(jpeg)?;
         check_inside(needed, header.size)?;
         if restart_mcus > 0 {
             Tiles::expect(&header, restart_mcus)?;
@@ -105,6 +111,7 @@ impl Decoder {
             let cut = self.cutter.cut(jpeg, needed, restart_mcus)?;
             (cut, Stale::Overwritten)
         } else {
+            check_markers(jpeg, &header)?;
             (self.cutter.cut_below(jpeg, needed)?, Stale::Cleared)
         };
         let (jpeg, place, stale) = if let Some(Cut { jpeg, part }) = cut {
@@ -134,8 +141,6 @@ impl Decoder {
         frame: &Frame,
         place: CropBox,
     ) -> Result<Part<'_>, SampleProblem> {
-        header.size.check()?;
-        frame.check_has_room(jpeg, header.scan_at)?;
         let CropBox { width, height, .. } = place;
         resize(&mut self.rgb, width as usize * height as usize * 3);
         let decoded_pixels = self
@@ -223,6 +228,15 @@ fn decode_into(jpeg: &[u8], rgb: &mut [u8], strict: bool) -> Result<(), DecodeEr
         JpegDecoder::new_with_options(ZCursor::new(jpeg), options).decode_into(rgb)
     }))
     .unwrap_or(Err(DecodeErrors::FormatStatic("the decoder panicked")))
+}
+
+/// Checks that the restart markers of a scan that holds everything are all there; zune-jpeg gets by without some.
+fn check_markers(jpeg: &[u8], header: &Header) -> Result<(), SampleProblem> {
+    let (Some(grid), interval @ 1..) = (header.grid, header.restart_interval) else {
+        return Ok(());
+    };
+    let segments = (grid.columns * grid.rows).div_ceil(interval);
+    segments::find(jpeg, header.scan_at, segments as usize, &mut Vec::new())
 }
 
 /// Checks that an end-of-image marker follows the start of the scan.

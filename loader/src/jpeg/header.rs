@@ -62,6 +62,22 @@ pub(super) struct Header {
     pub(super) restart_interval: u32,
     /// The MCUs of the frame, if one sequential, Huffman-coded scan holds all of it.
     pub(super) grid: Option<Grid>,
+    /// Blocks of all components; 0 if the frame header is damaged.
+    blocks: u64,
+}
+
+impl Header {
+    /// Checks, before anything is allocated by what the header claims, that the bytes may hold its blocks.
+    pub(super) fn check_has_room(&self, jpeg: &[u8]) -> Result<(), SampleProblem> {
+        // The first coefficient of each takes a code, in progressive frames too.
+        if self.blocks <= (jpeg.len() - self.scan_at) as u64 * 8 {
+            return Ok(());
+        }
+        Err(SampleProblem::Truncated {
+            length: jpeg.len(),
+            part: "scan",
+        })
+    }
 }
 
 /// The MCUs of an interleaved scan.
@@ -111,26 +127,105 @@ impl Header {
             } else if marker == SOS {
                 let (size, frame_marker, frame_body) =
                     frame.ok_or_else(|| scan_before_frame(at))?;
+                let components = components(frame_body).unwrap_or_default();
+                check_supported(frame_marker, components, body)?;
                 return Ok(Self {
                     size,
                     scan_at: markers.at,
                     restart_interval,
-                    grid: grid(size, frame_marker, frame_body, body),
+                    grid: grid(size, frame_marker, components, body),
+                    blocks: blocks(size, components),
                 });
             }
         }
     }
 }
 
-/// The grid of a frame whose first scan holds everything; `None` for any other, a damaged one among them.
-fn grid(size: JpegSize, frame_marker: u8, frame_body: &[u8], scan_body: &[u8]) -> Option<Grid> {
-    if !matches!(frame_marker, SOF_BASELINE | SOF_EXTENDED) {
-        return None;
-    }
+/// Identifier, factors and quantisation table of each component; `None` if the frame header is damaged.
+fn components(frame_body: &[u8]) -> Option<&[[u8; 3]]> {
     let (&count, components) = frame_body.get(5..)?.split_first()?;
-    let count = usize::from(count);
     let (components, rest) = components.as_chunks::<3>();
-    if components.len() != count || !rest.is_empty() || !(1..=MAX_COMPONENTS).contains(&count) {
+    let sound = components.len() == usize::from(count)
+        && rest.is_empty()
+        && (1..=MAX_COMPONENTS).contains(&components.len())
+        && components
+            .iter()
+            .copied()
+            .map(factors)
+            .all(|(h, v)| (1..=MAX_FACTOR).contains(&h) && (1..=MAX_FACTOR).contains(&v));
+    sound.then_some(components)
+}
+
+/// Sampling factors: horizontal, vertical.
+fn factors([_, factors, _]: [u8; 3]) -> (u8, u8) {
+    (factors >> 4, factors & 15)
+}
+
+/// The largest sampling factors: how many blocks an MCU has across and down.
+fn largest_factors(components: &[[u8; 3]]) -> (u8, u8) {
+    let across = components
+        .iter()
+        .map(|component| factors(*component).0)
+        .max();
+    let down = components
+        .iter()
+        .map(|component| factors(*component).1)
+        .max();
+    (across.unwrap_or(1), down.unwrap_or(1))
+}
+
+/// Refuses frames of which zune-jpeg makes other pixels than they show, without a word.
+fn check_supported(
+    frame_marker: u8,
+    components: &[[u8; 3]],
+    scan_body: &[u8],
+) -> Result<(), SampleProblem> {
+    let unsupported = |feature: &str| {
+        Err(SampleProblem::Unsupported {
+            feature: feature.to_owned(),
+        })
+    };
+    let (across, down) = largest_factors(components);
+    if components
+        .first()
+        .is_some_and(|&first| factors(first) != (across, down))
+        && components.len() > 1
+    {
+        return unsupported("a first component of less width or height than another");
+    }
+    let in_several_scans = scan_body
+        .first()
+        .is_some_and(|&count| usize::from(count) < components.len());
+    if matches!(frame_marker, SOF_BASELINE | SOF_EXTENDED) && in_several_scans && down > 1 {
+        return unsupported("components of different height in sequential scans of their own");
+    }
+    Ok(())
+}
+
+/// The fewest blocks that scans of a frame may hold.
+fn blocks(size: JpegSize, components: &[[u8; 3]]) -> u64 {
+    let (across, down) = largest_factors(components);
+    let side = |pixels: u32, factor: u8, largest: u8| {
+        let samples = u64::from(pixels) * u64::from(factor);
+        samples.div_ceil(u64::from(largest) * u64::from(BLOCK))
+    };
+    components
+        .iter()
+        .copied()
+        .map(factors)
+        .map(|(h, v)| side(size.width, h, across) * side(size.height, v, down))
+        .sum()
+}
+
+/// The grid of a frame whose first scan holds everything; `None` for any other, a damaged one among them.
+fn grid(
+    size: JpegSize,
+    frame_marker: u8,
+    components: &[[u8; 3]],
+    scan_body: &[u8],
+) -> Option<Grid> {
+    let count = components.len();
+    if !matches!(frame_marker, SOF_BASELINE | SOF_EXTENDED) || count == 0 {
         return None;
     }
     // ITU T.81, B.2.3: the number of components, two bytes for each, then spectral selection and approximation, which
@@ -141,15 +236,7 @@ fn grid(size: JpegSize, frame_marker: u8, frame_body: &[u8], scan_body: &[u8]) -
     {
         return None;
     }
-    let (mut across, mut down) = (1, 1);
-    for [_, factors, _] in components {
-        let (h, v) = (factors >> 4, factors & 15);
-        if !(1..=MAX_FACTOR).contains(&h) || !(1..=MAX_FACTOR).contains(&v) {
-            return None;
-        }
-        across = across.max(h);
-        down = down.max(v);
-    }
+    let (mut across, mut down) = largest_factors(components);
     if count == 1 {
         // The MCU of a scan of one component is one block, whatever its factors say (ITU T.81, A.2.2).
         (across, down) = (1, 1);

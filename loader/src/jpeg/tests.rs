@@ -184,3 +184,52 @@ fn says_what_it_is_not() {
     );
     assert_eq!(decode(&huge).unwrap_err().kind(), "too-large");
 }
+
+/// zune-jpeg makes green pictures of the first and noise of the second, without a word.
+#[test]
+fn frames_that_zune_jpeg_gets_wrong_are_refused() {
+    // With tables of its own the encoder writes each component in a scan of its own.
+    let in_three_scans = |factor| {
+        encode(&jpeg_pixels(40, 30), 40, 30, ColorType::Rgb, |encoder| {
+            encoder.set_sampling_factor(factor);
+            encoder.set_optimized_huffman_tables(true);
+        })
+    };
+    for (factor, refused) in [
+        (SamplingFactor::F_1_1, false),
+        (SamplingFactor::F_2_1, false),
+        (SamplingFactor::F_1_2, true),
+        (SamplingFactor::F_2_2, true),
+    ] {
+        let found = decode(&in_three_scans(factor));
+        assert_eq!(found.is_err(), refused, "{factor:?}");
+    }
+    let mut swapped = encode(&jpeg_pixels(40, 30), 40, 30, ColorType::Rgb, |encoder| {
+        encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    });
+    let frame = swapped
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    // The second component's factors.
+    swapped[frame + 14] = 0x22;
+    assert_eq!(decode(&swapped).unwrap_err().kind(), "unsupported");
+    assert_eq!(restart_mcus(&swapped), 0);
+}
+
+/// A few bytes cannot make a decoder allocate for what their header claims.
+#[test]
+fn a_header_that_claims_more_than_its_bytes_can_hold_is_refused() {
+    for progressive in [false, true] {
+        let mut jpeg = encode(&jpeg_pixels(40, 30), 40, 30, ColorType::Rgb, |encoder| {
+            encoder.set_progressive(progressive);
+        });
+        let marker = if progressive { 0xc2 } else { 0xc0 };
+        let frame = jpeg
+            .windows(2)
+            .position(|pair| pair == [0xff, marker])
+            .unwrap();
+        jpeg[frame + 5..frame + 9].copy_from_slice(&[0x20, 0, 0x20, 0]);
+        assert_eq!(decode(&jpeg).unwrap_err().kind(), "truncated");
+    }
+}

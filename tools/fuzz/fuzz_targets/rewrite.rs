@@ -40,14 +40,14 @@ fuzz_target!(init: say_nothing_of_caught_panics(), |bytes: &[u8]| {
     // Bytes that do not decode are rewritten too, as far as that goes.
     let decoded = decoder.decode(bytes);
     let decoded = decoded.as_ref().unwrap_or(&nothing);
-    match rewriter.rewrite(bytes, decoded) {
+    match rewriter.rewrite(bytes, Some(decoded)) {
         Ok(rewritten) => {
             let mut decoder = Decoder::new();
             let again = decoder
                 .decode(&rewritten.bytes)
                 .expect("a rewritten image decodes");
             assert!(again.pixels == decoded.pixels, "rewriting changed pixels");
-            let twice = rewriter.rewrite(&rewritten.bytes, &again);
+            let twice = rewriter.rewrite(&rewritten.bytes, Some(&again));
             assert_eq!(
                 twice.as_ref(),
                 Ok(&rewritten),

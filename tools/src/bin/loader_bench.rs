@@ -128,19 +128,43 @@ fn parse_range(text: &str) -> Result<Range, String> {
         .ok_or_else(|| "give two numbers, such as 0.2,1".to_owned())
 }
 
+/// What programs say of arguments that cannot be.
+const WRONG_USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // A closed standard error leaves nobody to tell.
-            let _ = writeln!(std::io::stderr(), "loader_bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let arguments = Arguments::parse();
+    let options = arguments.options().and_then(|options| {
+        options.check()?;
+        Ok(options)
+    });
+    let (error, code) = match options {
+        Ok(options) => match run(&arguments, &options) {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => {
+                // Settings that do not go together, or not with these samples.
+                let wrong = matches!(
+                    error.downcast_ref(),
+                    Some(sbam_loader::Error::Config { .. })
+                );
+                (
+                    error,
+                    if wrong {
+                        ExitCode::from(WRONG_USAGE)
+                    } else {
+                        ExitCode::FAILURE
+                    },
+                )
+            }
+        },
+        Err(error) => (error, ExitCode::from(WRONG_USAGE)),
+    };
+    // A closed standard error leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "loader_bench: {error:#}");
+    code
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let report = bench_loader(&arguments.options()?)?;
+fn run(arguments: &Arguments, options: &BenchOptions) -> Result<()> {
+    let report = bench_loader(options)?;
     let text = if arguments.json {
         serde_json::to_string(&report)?
     } else {

@@ -66,17 +66,12 @@ pub struct BenchOptions {
 /// # Errors
 /// When the data set cannot be opened, or one of its samples not be read or decoded.
 pub fn bench_loader(options: &BenchOptions) -> Result<BenchReport> {
+    options.check()?;
     let opened = Instant::now();
     let dataset = Dataset::open(&options.shards, &options.cache_dir, &mut |_, _| {})?;
     let dataset = Arc::new(dataset);
     let views = u64::from(options.views.max(1));
     let images = options.images.unwrap_or(dataset.len() * views);
-    ensure!(images > 0, "--images 0: measure at least one image");
-    let whole_only = options.views != 1 || options.output != Output::U8 || options.verify_checksums;
-    ensure!(
-        options.stage == Stage::All || !whole_only,
-        "--views, --output f32 and --verify-checksums go with the whole loader; leave out --stage"
-    );
     match options.stage {
         Stage::All => pipeline::run(options, &dataset, images, opened),
         stage => stages::run(options, &dataset, images, stage),
@@ -85,6 +80,23 @@ pub fn bench_loader(options: &BenchOptions) -> Result<BenchReport> {
 }
 
 impl BenchOptions {
+    /// Checks that the options go together.
+    ///
+    /// # Errors
+    /// When they do not, with what to do.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.images != Some(0),
+            "--images 0: measure at least one image"
+        );
+        let whole_only = self.views != 1 || self.output != Output::U8 || self.verify_checksums;
+        ensure!(
+            self.stage == Stage::All || !whole_only,
+            "--views, --output f32 and --verify-checksums go with the whole loader; leave out --stage"
+        );
+        Ok(())
+    }
+
     fn loader(&self, samples: u64) -> LoaderConfig {
         // A data set smaller than a batch is measured all the same.
         let most =

@@ -74,11 +74,13 @@ pub struct Queues {
 
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} images/s · ", self.images_per_s)?;
+        if self.read_bytes > 0 {
+            write!(f, "{:.1} MB/s · ", self.mb_per_s)?;
+        }
         writeln!(
             f,
-            "{:.1} images/s · {:.1} MB/s · {} images in {:.2} s on {} {}",
-            self.images_per_s,
-            self.mb_per_s,
+            "{} images in {:.2} s on {} {}",
             self.images,
             self.seconds,
             self.threads,
@@ -89,17 +91,29 @@ impl fmt::Display for BenchReport {
             }
         )?;
         let times = self.ms_per_image;
-        writeln!(
-            f,
-            "an image: read {:.3} ms · decode {:.3} ms · resize {:.3} ms · {:.0} pixels decoded · {:.0} % decoded in part, {:.0} % \
-             crop-ready",
-            times.read,
-            times.decode,
-            times.resize,
-            self.decoded_pixels_per_image,
-            100.0 * self.partly_decoded_share,
-            100.0 * self.crop_ready_share
-        )?;
+        write!(f, "an image:")?;
+        let mut separator = "";
+        for (stage, ms) in [
+            ("read", times.read),
+            ("decode", times.decode),
+            ("resize", times.resize),
+        ] {
+            // A stage that is measured alone leaves the others out.
+            if ms > 0.0 {
+                write!(f, "{separator} {stage} {ms:.3} ms")?;
+                separator = " ·";
+            }
+        }
+        if self.decoded_pixels_per_image > 0.0 {
+            write!(
+                f,
+                " · {:.0} pixels decoded · {:.0} % decoded in part, {:.0} % crop-ready",
+                self.decoded_pixels_per_image,
+                100.0 * self.partly_decoded_share,
+                100.0 * self.crop_ready_share
+            )?;
+        }
+        writeln!(f)?;
         if let Some(queues) = self.queues {
             writeln!(
                 f,

@@ -1,6 +1,5 @@
 use super::super::header::Grid;
 use super::huffman::{COEFFICIENTS, Table, natural};
-use crate::error::SampleProblem;
 
 /// Tables of a kind that a frame may use (ITU T.81, B.2.4).
 const TABLES: usize = 4;
@@ -74,9 +73,6 @@ impl Tables {
         }
     }
 }
-
-/// The fewest bits of a block: a code for its first coefficient and one for its end.
-const LEAST_BITS: usize = 2;
 
 /// A component of a frame: which tables are its own.
 #[derive(Debug, Clone, Copy)]
@@ -154,25 +150,6 @@ impl Frame {
             chroma,
             across: across.into(),
             down: down.into(),
-        })
-    }
-
-    /// Checks, before anything is allocated by what the header claims, that so many bytes may hold a scan of it.
-    pub(in super::super) fn check_has_room(
-        &self,
-        jpeg: &[u8],
-        scan_at: usize,
-    ) -> Result<(), SampleProblem> {
-        let chroma = if self.chroma.is_some() { 2 } else { 0 };
-        let blocks = self.grid.columns as usize
-            * self.grid.rows as usize
-            * (self.across * self.down + chroma);
-        if blocks * LEAST_BITS <= (jpeg.len() - scan_at) * 8 {
-            return Ok(());
-        }
-        Err(SampleProblem::Truncated {
-            length: jpeg.len(),
-            part: "scan",
         })
     }
 }
