@@ -200,7 +200,7 @@ def main():
         "",
         "## Memory over epochs",
         "",
-        "Two threads, batches of 128, four prepared ahead, u8.",
+        "Two threads, batches of 128, four prepared ahead, u8. One epoch is over before every buffer has been used.",
         "",
         *memory(args, ready),
     ]
