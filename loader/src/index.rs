@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -67,7 +68,17 @@ fn index_shard(path: &Path, manifest: &mut Manifest, progress: &mut dyn FnMut(u6
     };
     let mut group = Group::new(path, manifest.shards.len());
     let mut at = 0;
-    for entry in TarEntries::new(&mut reader) {
+    let mut entries = TarEntries::new(&mut reader);
+    loop {
+        // The tar reader slices by what extended headers say, and panics on lengths that make no sense.
+        let next = catch_unwind(AssertUnwindSafe(|| entries.next())).map_err(|_| Error::Tar {
+            shard: path.to_owned(),
+            offset: at,
+            reason: "its extended header makes no sense".to_owned(),
+        })?;
+        let Some(entry) = next else {
+            break;
+        };
         let entry = entry.map_err(|e| unreadable(path, at, tally.bytes.get(), &e.to_string()))?;
         at = tally.bytes.get();
         progress(at);

@@ -9,8 +9,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sbam_augment::CropBox;
 use sbam_loader::{Cutter, jpeg_size, restart_mcus};
+use sbam_loader_fuzz::draw_box;
 
 fuzz_target!(|bytes: &[u8]| {
     let interval = restart_mcus(bytes);
@@ -18,19 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(interval, 0, "no size, but it can be cut");
         return;
     };
-    // A box that the end of the file draws, where changes do not turn it into another file.
-    let draw = |at: usize, below: u32| {
-        let end = bytes.len().saturating_sub(4 * at);
-        let four = bytes.get(end.wrapping_sub(4)..end).unwrap_or(&[1, 2, 3, 4]);
-        u32::from_le_bytes([four[0], four[1], four[2], four[3]]) % below
-    };
-    let (x, y) = (draw(0, size.width), draw(1, size.height));
-    let needed = CropBox {
-        x,
-        y,
-        width: 1 + draw(2, size.width - x),
-        height: 1 + draw(3, size.height - y),
-    };
+    let needed = draw_box(bytes, size);
     let mut cutter = Cutter::new();
     // Also with an interval that is not the file's.
     for asked in [interval, 1, 7] {
@@ -45,7 +33,11 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!(cut.jpeg.len() <= bytes.len());
                 let cut_size = jpeg_size(cut.jpeg).expect("what is cut is a JPEG");
                 assert_eq!((cut_size.width, cut_size.height), (part.width, part.height));
-                assert_eq!(restart_mcus(cut.jpeg), asked, "what is cut can be cut again");
+                assert_eq!(
+                    restart_mcus(cut.jpeg),
+                    asked,
+                    "what is cut can be cut again"
+                );
             }
         }
     }

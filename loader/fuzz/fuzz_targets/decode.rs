@@ -9,13 +9,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sbam_augment::CropBox;
 use sbam_loader::{Decoder, SampleProblem, jpeg_size, restart_mcus};
+use sbam_loader_fuzz::{draw_box, say_nothing_of_panics_in};
 
 /// Larger photographs would take the fuzzer's time.
 const MOST_PIXELS: u32 = 1 << 20;
 
-fuzz_target!(|bytes: &[u8]| {
+fuzz_target!(init: say_nothing_of_panics_in(&["zune-jpeg"]), |bytes: &[u8]| {
     let Ok(size) = jpeg_size(bytes) else {
         assert!(Decoder::new().decode(bytes).is_err());
         return;
@@ -23,19 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
     if size.width.saturating_mul(size.height) > MOST_PIXELS {
         return;
     }
-    // A box that the end of the file draws, where changes do not turn it into another file.
-    let draw = |at: usize, below: u32| {
-        let end = bytes.len().saturating_sub(4 * at);
-        let four = bytes.get(end.wrapping_sub(4)..end).unwrap_or(&[1, 2, 3, 4]);
-        u32::from_le_bytes([four[0], four[1], four[2], four[3]]) % below
-    };
-    let (x, y) = (draw(0, size.width), draw(1, size.height));
-    let needed = CropBox {
-        x,
-        y,
-        width: 1 + draw(2, size.width - x),
-        height: 1 + draw(3, size.height - y),
-    };
+    let needed = draw_box(bytes, size);
     let (mut decoder, mut other) = (Decoder::new(), Decoder::new());
     let part = decoder.decode_part(bytes, &needed, restart_mcus(bytes));
     let whole = other.decode(bytes);

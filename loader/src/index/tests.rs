@@ -225,3 +225,19 @@ fn groups_as_webdataset_does_and_ignores_what_it_does_not_know() {
     bytes.extend([1]);
     assert!(message(&bytes).contains("data follows the end of the archive"));
 }
+
+/// The lengths in extended headers are foreign text.
+#[test]
+fn an_extended_header_that_makes_no_sense_is_an_error_with_its_place() {
+    for record in [&b"003 path=b.jpg\n"[..], b"1 path=b.jpg\n"] {
+        let mut tar = Tar::default();
+        tar.add("a.jpg", &jpeg(9, 9, 1));
+        let content = tar.add_of_type(b'x', "@PaxHeader", record);
+        tar.add("b.jpg", &jpeg(8, 9, 1));
+        let found = index(&tar.finish()).unwrap_err();
+        assert!(
+            matches!(found, Error::Tar { offset, .. } if offset == content - 512),
+            "{found}"
+        );
+    }
+}
